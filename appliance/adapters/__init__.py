@@ -1,0 +1,1 @@
+"""The outside world, one library each: clock, real time, ledger, server, notify, logs."""

@@ -1,0 +1,1 @@
+"""pumpctl: the command line, an ordinary client of the pump."""

@@ -1,0 +1,1 @@
+"""Verbs of pumpctl that need no daemon, one file each."""

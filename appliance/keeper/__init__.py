@@ -1,0 +1,1 @@
+"""pump-keeper: the housekeeper, never needed for delivery."""

@@ -1,0 +1,1 @@
+"""Virtual time: the same engine and drivers, as fast as the machine can."""

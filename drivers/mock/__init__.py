@@ -1,0 +1,1 @@
+"""The simulated bench: plant, pins, faults and server."""

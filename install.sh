@@ -1,0 +1,245 @@
+#!/usr/bin/env bash
+# Benchpump, an insulin pump for the bench: one script for every machine. `./install.sh --help`.
+#
+# Every step asks "is it so?" before it makes it so, so each command may be given again at any time.
+set -Eeuo pipefail
+
+root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd -P)
+venv=$root/.venv
+oldest=3.11 newest=3.13
+
+usage() {
+  cat <<END
+Benchpump, an insulin pump for the bench: water and test fluid only, not a medical device.
+
+  ./install.sh demo [--headless] [--speed N] [--dir DIR] [--first-start]
+        run the pump on this computer, on a simulated bench
+        --headless      no questions and no screen: print READY and stay until stopped
+        --speed N       let N seconds of therapy pass in one of ours
+        --dir DIR       keep everything in DIR, and find it there again
+        --first-start   a new pump with nothing set, in place of a loaded one
+
+  ./install.sh test [--full] [--fresh] [PYTEST ARGUMENTS]
+        what every change must pass: format, lint, types, import contracts, tests
+        --full          the long campaigns too, and no test may be left out; for a release
+        --fresh         both commands above in a bare Debian 12, as root and as an ordinary user
+                        (as root; it makes the bare system itself)
+        other words go to pytest: ./install.sh test -k bolus
+
+  sudo ./install.sh, status, uninstall, --dry-run
+        installation on a Raspberry Pi: not part of this version
+
+demo and test need Linux and Python $oldest to $newest, and put what they install in .venv here. As
+root they bring missing system packages with apt; otherwise they name them and end with status 3.
+PYTHON=python3.12 chooses the Python of a new .venv.
+
+Status: 0 done, 1 failed, 2 wrong words, 3 something is missing on this computer.
+END
+}
+
+fail() { # fail STATUS LINE...
+  local status=$1
+  shift
+  printf 'install.sh: %s\n' "$@" >&2
+  exit "$status"
+}
+
+need_linux() {
+  [[ $(uname -s) == Linux ]] || fail 3 "Benchpump runs on Linux; this is $(uname -s)."
+}
+
+# --- One stage at a time, said in one line --------------------------------------------------------
+
+log='' ticker=''
+tidy_up() {
+  [[ -z $ticker ]] || kill "$ticker" 2>/dev/null || true
+  [[ -z $log ]] || rm -f "$log"
+}
+trap tidy_up EXIT
+
+# Run a command that has much to say, and say one line; its own words only when it fails. On a
+# terminal the line counts the seconds.
+stage() { # stage WHAT COMMAND...
+  local what=$1 status=0 began=$SECONDS
+  shift
+  [[ -n $log ]] || log=$(mktemp)
+  if [[ -t 1 ]]; then
+    printf '%s ...' "$what"
+    (while sleep 1; do printf '\r%s ... %s s' "$what" $((SECONDS - began)); done) &
+    ticker=$!
+  else
+    printf '%s\n' "$what"
+  fi
+  "$@" >"$log" 2>&1 </dev/null || status=$?
+  if [[ -n $ticker ]]; then
+    kill "$ticker" 2>/dev/null || true
+    wait "$ticker" 2>/dev/null || true
+    ticker=''
+    printf '\r%s ... %s s\n' "$what" $((SECONDS - began))
+  fi
+  return "$status"
+}
+
+explain_and_fail() { # explain_and_fail WHAT
+  local offline='name resolution|name or service not known|network is unreachable|no route to host'
+  offline+='|connection refused|timed out|could not resolve|failed to establish|no matching distribution'
+  tail -n 20 "$log" | sed 's/^/    /' >&2
+  if grep -qiE "$offline" "$log"; then
+    fail 3 "$1: the download did not work. Is there a network? Behind a proxy, set https_proxy" \
+      "and PIP_INDEX_URL as your site asks; then give the same command again."
+  fi
+  fail 1 "$1 did not work; the lines above say why."
+}
+
+# --- Packages of the system -----------------------------------------------------------------------
+
+has_python() { "$1" - "$oldest" "$newest" >/dev/null 2>&1 <<'END'; }
+import ctypes, ensurepip, sqlite3, ssl, sys, venv
+low, high = (tuple(map(int, text.split("."))) for text in sys.argv[1:])
+sys.exit(not low <= sys.version_info[:2] <= high)
+END
+
+find_python() { # prints the first that runs and is whole; a name alone proves nothing
+  local candidate
+  for candidate in ${PYTHON:+"$PYTHON"} python3.13 python3.12 python3.11 python3; do
+    if has_python "$candidate"; then
+      command -v "$candidate"
+      return
+    elif [[ $candidate == "${PYTHON:-}" ]]; then
+      fail 3 "PYTHON=$PYTHON is not a whole Python $oldest to $newest (with venv, ensurepip, sqlite3, ssl)."
+    fi
+  done
+  if command -v uv >/dev/null && candidate=$(uv python find ">=$oldest,<3.14" 2>/dev/null) &&
+    has_python "$candidate"; then
+    printf '%s\n' "$candidate"
+    return
+  fi
+  return 1
+}
+
+missing_packages() { # missing_packages base|test: what Debian calls what is not here
+  local -a packages=()
+  [[ -x $venv/bin/python ]] || find_python >/dev/null || packages+=(python3 python3-venv)
+  if [[ $1 == test ]]; then
+    command -v ps >/dev/null || packages+=(procps)
+    command -v strace >/dev/null || packages+=(strace)
+  fi
+  printf '%s\n' "${packages[*]}"
+}
+
+apt_install() {
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "$@"
+}
+
+bring_packages() { # bring_packages base|test
+  local packages line
+  packages=$(missing_packages "$1")
+  [[ -n $packages ]] || return 0
+  line="apt-get install --no-install-recommends $packages"
+  if [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null; then
+    # shellcheck disable=SC2086 # one word a package
+    stage "System packages: $packages" apt_install $packages || explain_and_fail "apt-get install"
+    packages=$(missing_packages "$1")
+    [[ $packages != *python3* ]] ||
+      fail 3 "Benchpump needs Python $oldest to $newest, and this system's apt does not bring one."
+  elif [[ $packages == *python3* ]]; then
+    fail 3 "Benchpump needs Python $oldest to $newest. As root, once:" "    $line"
+  else
+    printf 'NOT RUN: tests that need what is not here (%s). As root, once: %s\n' "$packages" "$line"
+  fi
+}
+
+# --- The virtual environment ----------------------------------------------------------------------
+
+stamp() { # stamp base|test: what .venv has to match
+  { cat "$root/requirements/$1.txt" "$root/pyproject.toml" && printf '%s' "$root"; } | sha256sum
+}
+
+venv_is_whole() { # of a Python we can use, with pip, and made at this very place
+  [[ -x $venv/bin/pip ]] && [[ $(head -n 1 "$venv/bin/pip") == *"$venv/"* ]] &&
+    has_python "$venv/bin/python" && "$venv/bin/python" -c 'import pip' 2>/dev/null
+}
+
+venv_is_ready() { # venv_is_ready base|test: a thirtieth of a second
+  [[ $(cat "$venv/benchpump-$1" 2>/dev/null) == "$(stamp "$1")" ]] &&
+    "$venv/bin/python" -c 'import setuptools, _sqlite3' 2>/dev/null
+}
+
+make_venv() { # make_venv base|test
+  local lock=$1 python pip
+  if [[ -e $venv ]] && [[ ! -w $venv ]]; then
+    fail 3 "$venv is out of date and belongs to $(stat -c %U "$venv"): as that user, give the command" \
+      "again, or remove the folder."
+  fi
+  [[ -w $root ]] || fail 3 "$root cannot be written by $(id -un): copy the project to a place of your own."
+  if ! venv_is_whole; then
+    python=$(find_python)
+    rm -rf "$venv"
+    stage "Virtual environment with $("$python" --version)" "$python" -m venv "$venv" ||
+      explain_and_fail "Making $venv"
+  fi
+  rm -f "$venv"/benchpump-*
+  pip=("$venv/bin/python" -m pip --disable-pip-version-check --no-input)
+  stage "Python packages, as locked in requirements/$lock.txt" \
+    "${pip[@]}" install --require-hashes -r "$root/requirements/$lock.txt" ||
+    explain_and_fail "Installing the Python packages"
+  stage "Benchpump itself" "${pip[@]}" install --no-build-isolation --no-deps -e "$root" ||
+    explain_and_fail "Installing Benchpump"
+  stamp base >"$venv/benchpump-base" # what test needs holds what base needs
+  [[ $lock == base ]] || stamp "$lock" >"$venv/benchpump-$lock"
+}
+
+set_up() { # set_up base|test
+  need_linux
+  bring_packages "$1"
+  venv_is_ready "$1" && return
+  (
+    trap tidy_up EXIT
+    flock 9 # of two that start together, the second finds it done
+    venv_is_ready "$1" || make_venv "$1"
+  ) 9<"$root"
+}
+
+# --- Verbs ----------------------------------------------------------------------------------------
+
+demo() {
+  set_up base
+  tidy_up
+  exec "$venv/bin/python" -P -m appliance.demo "$@"
+}
+
+test_() {
+  local full='' fresh='' word
+  local -a words=()
+  for word; do
+    case $word in
+      --full) full=--full ;;
+      --fresh) fresh=1 ;;
+      --vm | --pi) fail 1 "test $word is not part of this version." ;;
+      *) words+=("$word") ;;
+    esac
+  done
+  if [[ -n $fresh ]]; then
+    [[ -z $full && ${#words[@]} -eq 0 ]] || fail 2 "test --fresh takes no other words."
+    need_linux
+    tidy_up
+    exec bash "$root/tools/fresh.sh"
+  fi
+  set_up test
+  tidy_up
+  exec bash "$root/tools/check.sh" $full "${words[@]}"
+}
+
+not_on_a_pi_yet() {
+  fail 1 "Installation on a Raspberry Pi is not part of this version; demo and test work on any Linux."
+}
+
+case ${1-} in
+  demo) demo "${@:2}" ;;
+  test) test_ "${@:2}" ;;
+  '' | install | uninstall | status | --dry-run | --yes) not_on_a_pi_yet ;;
+  help | -h | --help) usage ;;
+  *) fail 2 "'$1' is none of its words: demo, test, status, uninstall, --dry-run, --help." ;;
+esac

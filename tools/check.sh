@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# What every change must pass: `./install.sh test` makes the virtual environment and then runs this.
+#
+#   tools/check.sh [--full] [PYTEST ARGUMENTS]
+#
+# Every stage runs, also after one that failed, so that one run shows all there is to mend.
+set -Eeuo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export PATH="$PWD/.venv/bin:$PATH"
+
+pytest=(pytest --no-header -rfEs)
+if [[ ${1-} == --full ]]; then
+  # --fail-not-run and the profile "full" are ours: tests/conftest.py.
+  pytest+=(-m 'not hardware and not emulated_pi' --hypothesis-profile=full --fail-not-run)
+  shift
+fi
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+now_ms() { echo $((${EPOCHREALTIME//[!0-9]/} / 1000)); }
+seconds() { printf '%d.%d' $(($1 / 1000)) $(($1 % 1000 / 100)); }
+
+table='' began_ms=$(now_ms) failed=()
+stage() { # stage NAME COMMAND...
+  local name=$1 stage_ms status=0 result=ok note=''
+  shift
+  stage_ms=$(now_ms)
+  printf '== %s\n' "$name"
+  "$@" || status=$?
+  if [[ $status -ne 0 ]]; then
+    result=FAILED
+    failed+=("$name")
+  fi
+  [[ ! -s $scratch/note ]] || note=$(<"$scratch/note")
+  rm -f "$scratch/note"
+  table+=$(printf '%-10s %8s  %-6s  %s' "$name" "$(seconds $(($(now_ms) - stage_ms)))" "$result" "$note")$'\n'
+}
+
+# Every file that says by its name or its first line that it is a shell script.
+shell_scripts() {
+  local file line
+  find . \( -name .git -o -name .venv -o -name '.*_cache' \) -prune -o -type f -size -1000k -print |
+    while read -r file; do
+      line=''
+      [[ $file == *.sh ]] || read -r line <"$file" || true
+      [[ $file != *.sh && ! $line =~ ^#!.*[/\ ](ba)?sh ]] || printf '%s\0' "$file"
+    done 2>/dev/null
+}
+shell() { shell_scripts | xargs -0 shellcheck; }
+
+tests() { # tests PYTEST ARGUMENTS...
+  local status=0
+  "${pytest[@]}" "$@" 2>&1 | tee "$scratch/out" || status=$?
+  tail -n 1 "$scratch/out" | sed -E 's/\x1b\[[0-9;]*m//g; s/=//g; s/ in [0-9.]+s.*//; s/^ *//; s/ *$//' >"$scratch/note"
+  cat "$scratch/note" >>"$scratch/closing"
+  case $status in
+    0) touch "$scratch/some_ran" ;;
+    5) status=0 ;; # none in this folder is meant
+  esac
+  return "$status"
+}
+
+closing_line() { # the sum of pytest's own closing lines, in pytest's words
+  tr ',' '\n' <"$scratch/closing" | awk -v took="$(seconds $(($(now_ms) - began_ms)))" '
+    $1 + 0 > 0 {
+      sub(/s$/, "", $2); if (!($2 in count)) order[++words] = $2; count[$2] += $1
+    }
+    END {
+      for (i = 1; i <= words; i++) {
+        word = order[i]; plural = (word ~ /^(error|warning)$/ && count[word] > 1) ? "s" : ""
+        said = said (i > 1 ? ", " : "") count[word] " " word plural
+      }
+      print "======== " (words ? said : "no tests ran") " in " took "s ========"
+    }'
+}
+
+stage format ruff format --check .
+stage lint ruff check .
+stage types mypy
+stage contracts lint-imports --no-logo
+stage 'dead code' vulture
+stage shell shell
+
+# The real programs have the computer to themselves: two of their tests side by side would measure
+# each other's lateness.
+stage tests tests -n 2 --ignore=tests/system "$@"
+[[ ! -d tests/system ]] || stage programs tests "$@" tests/system
+if [[ ! -e $scratch/some_ran ]] && [[ ! " ${failed[*]} " =~ \ (tests|programs)\  ]]; then
+  echo 'No test is meant by these words.'
+  failed+=(tests)
+fi
+
+printf '\n%-10s %8s\n%s' stage seconds "$table"
+if [[ ${#failed[@]} -eq 0 ]]; then
+  echo 'All is well.'
+else
+  printf 'FAILED: %s\n' "${failed[*]}"
+fi
+closing_line
+[[ ${#failed[@]} -eq 0 ]]

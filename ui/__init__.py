@@ -1,0 +1,1 @@
+"""The touchscreen: a thin renderer in a process of its own."""

@@ -1,0 +1,1 @@
+"""What each screen shows and offers, in plain Python without Kivy."""

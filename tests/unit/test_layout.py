@@ -1,8 +1,13 @@
 """The rooms of the design, and the doors between them."""
 
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -48,3 +53,45 @@ def test_every_locked_package_has_hashes_and_no_lock_names_where_it_came_from() 
         packages = re.split(r"^(?=[a-z])", text, flags=re.M)[1:]
         assert [p.split()[0] for p in packages if "--hash=sha256:" not in p] == []
         assert re.findall(r"://|--(?:extra-)?index-url|--find-links", text) == []
+
+
+BREACHES = {  # contract -> the module that breaks it, and how
+    "domain": ("appliance/domain/planted.py", "import threading"),
+    "errors": ("appliance/errors.py", "import appliance.ports"),
+    "shared": ("appliance/ports.py", "import appliance.engine"),
+    "engine": ("appliance/engine/planted.py", "import appliance.adapters"),
+    "stepper": ("appliance/stepper/planted.py", "import appliance.domain.units"),
+    "guard": ("appliance/guard/planted.py", "import appliance.domain.mechanics"),
+    "adapters": ("appliance/adapters/planted.py", "import appliance.engine"),
+    "client": ("appliance/client/planted.py", "import appliance.ports"),
+    "keeper": ("appliance/keeper/planted.py", "import appliance.engine"),
+    "verify": ("appliance/verify/planted.py", "import appliance.domain.units"),
+    "faces": ("ui/planted.py", "import appliance.domain.units"),
+    "drivers": ("drivers/planted.py", "import appliance.domain.units"),
+    "presenters": ("ui/presenters/planted.py", "import kivy"),
+    "bench": ("appliance/keeper/planted_bench.py", "import drivers.mock"),
+    "gpiozero": ("appliance/keeper/planted_gpio.py", "import gpiozero"),
+    "apscheduler": ("appliance/engine/planted_jobs.py", "import apscheduler"),
+    "sqlite_utils": ("appliance/engine/planted_rows.py", "import sqlite_utils"),
+    "kivy": ("appliance/keeper/planted_screen.py", "import kivy"),
+}
+
+
+def test_every_import_contract_breaks_on_a_planted_breach(tmp_path: Path) -> None:
+    pytest.importorskip("importlinter", reason="NOT RUN: needs import-linter, of the extra dev")
+    for root_package in PROJECT["tool"]["importlinter"]["root_packages"]:
+        shutil.copytree(ROOT / root_package, tmp_path / root_package)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for planted, line in BREACHES.values():
+        with (tmp_path / planted).open("a") as module:
+            module.write(f"\n{line}\n")
+
+    lint = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"]
+    said = subprocess.run([*lint, "--no-cache"], cwd=tmp_path, capture_output=True, text=True)
+
+    assert said.returncode == 1, said.stdout
+    assert {contract["id"] for contract in CONTRACTS} == BREACHES.keys()
+    assert f"Contracts: 0 kept, {len(CONTRACTS)} broken." in said.stdout
+    for planted, line in BREACHES.values():
+        breach = f"{planted.removesuffix('.py').replace('/', '.')} -> {line.split()[1]} (l."
+        assert breach in said.stdout

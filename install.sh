@@ -127,10 +127,10 @@ missing_packages() { # missing_packages base|test: what Debian calls what is not
   printf '%s\n' "${packages[*]}"
 }
 
-apt_install() {
+apt_install() { # lists that are empty or old are renewed; an update that is not needed may not fail us
+  local -a install=(apt-get install -y -qq --no-install-recommends "$@")
   export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq
-  apt-get install -y -qq --no-install-recommends "$@"
+  "${install[@]}" || { apt-get update -qq && "${install[@]}"; }
 }
 
 bring_packages() { # bring_packages base|test
@@ -158,7 +158,7 @@ stamp() { # stamp base|test: what .venv has to match
 }
 
 venv_is_whole() { # of a Python we can use, with pip, and made at this very place
-  [[ -x $venv/bin/pip ]] && [[ $(head -n 1 "$venv/bin/pip") == *"$venv/"* ]] &&
+  head -n 3 "$venv/bin/pip" 2>/dev/null | grep -qF "$venv/bin/python" &&
     has_python "$venv/bin/python" && "$venv/bin/python" -c 'import pip' 2>/dev/null
 }
 
@@ -170,8 +170,8 @@ venv_is_ready() { # venv_is_ready base|test: a thirtieth of a second
 make_venv() { # make_venv base|test
   local lock=$1 python pip
   if [[ -e $venv ]] && [[ ! -w $venv ]]; then
-    fail 3 "$venv is out of date and belongs to $(stat -c %U "$venv"): as that user, give the command" \
-      "again, or remove the folder."
+    fail 3 "$venv belongs to $(stat -c %U "$venv"), and is out of date or of no use to $(id -un): remove" \
+      "it, or copy the project to a place of your own."
   fi
   [[ -w $root ]] || fail 3 "$root cannot be written by $(id -un): copy the project to a place of your own."
   if ! venv_is_whole; then

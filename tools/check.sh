@@ -18,6 +18,13 @@ fi
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
+# What the tools remember, apart for each user; for one who may not write here, until the end.
+caches=.venv/cache-$UID
+mkdir -p "$caches" 2>/dev/null || caches=$scratch
+export RUFF_CACHE_DIR=$caches/ruff MYPY_CACHE_DIR=$caches/mypy
+export HYPOTHESIS_STORAGE_DIRECTORY=$caches/hypothesis
+pytest+=(-o "cache_dir=$caches/pytest")
+
 now_ms() { echo $((${EPOCHREALTIME//[!0-9]/} / 1000)); }
 seconds() { printf '%d.%d' $(($1 / 1000)) $(($1 % 1000 / 100)); }
 
@@ -78,7 +85,7 @@ closing_line() { # the sum of pytest's own closing lines, in pytest's words
 stage format ruff format --check .
 stage lint ruff check .
 stage types mypy
-stage contracts lint-imports --no-logo
+stage contracts lint-imports --no-logo --cache-dir "$caches/contracts"
 stage 'dead code' vulture
 stage shell shell
 

@@ -1,0 +1,191 @@
+#!/usr/bin/env bash
+# `./install.sh test --fresh`: both commands of the README in a bare Debian 12, as a new user gives
+# them: once as root, once as an ordinary user. What is tested is HEAD, not the working tree.
+#
+# The bare system is made by mmdebstrap and kept for two weeks. Everything runs in mount and process
+# namespaces of its own, so that whatever ends this script ends the programs and the mounts in it.
+set -Eeuo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+suite=bookworm
+
+fail() { # fail STATUS LINE...
+  local status=$1
+  shift
+  printf 'test --fresh: %s\n' "$@" >&2
+  exit "$status"
+}
+
+if [[ ${1-} != --inside ]]; then
+  [[ $EUID -eq 0 ]] || fail 3 "it makes and enters a bare system, which only root can: sudo ./install.sh test --fresh"
+  unshare --mount --pid true 2>/dev/null || fail 3 "this computer gives root no namespaces (unshare)."
+  exec unshare --mount --pid --fork --kill-child --mount-proc --propagation private \
+    bash "${BASH_SOURCE[0]}" --inside
+fi
+
+# --- The bare system ------------------------------------------------------------------------------
+
+work=''
+tidy_up() {
+  [[ -n $work ]] || return 0
+  leave_systems
+  rm -rf --one-file-system "$work"
+}
+leave_systems() {
+  local mounted
+  while read -r _ mounted _; do
+    [[ $mounted != "$work"/* ]] || printf '%s\n' "$mounted"
+  done </proc/self/mounts | sort -r | while read -r mounted; do
+    umount --lazy "$mounted"
+  done
+}
+trap tidy_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# apt's own settings for downloads (a proxy, say) hold inside as they do here.
+apt_settings() { grep -ls Acquire /etc/apt/apt.conf /etc/apt/apt.conf.d/* || true; }
+
+bare_system() { # prints the archive of a bare system, made now if it is missing or old
+  local cache=${XDG_CACHE_HOME:-$HOME/.cache}/benchpump archive setting
+  local -a settings=()
+  mkdir -p "$cache"
+  archive=$cache/$suite-minbase-$(uname -m).tar
+  if [[ -z $(find "$archive" -mtime -14 2>/dev/null) ]]; then
+    command -v mmdebstrap >/dev/null || {
+      command -v apt-get >/dev/null || fail 3 "mmdebstrap is missing, and here is no apt to bring it."
+      apt-get install -y -qq --no-install-recommends mmdebstrap >&2 ||
+        { apt-get update -qq >&2 && apt-get install -y -qq --no-install-recommends mmdebstrap >&2; }
+    }
+    while read -r setting; do
+      settings+=("--aptopt=$setting")
+    done < <(apt_settings)
+    mmdebstrap --quiet --variant=minbase "${settings[@]}" "$suite" "$archive.new" >&2
+    mv "$archive.new" "$archive"
+  fi
+  printf '%s\n' "$archive"
+}
+
+enter() { # enter SYSTEM USER COMMAND...: as after a login, and with the caller's way to the network
+  local system=$1 user=$2 home
+  shift 2
+  home=$(awk -F: -v user="$user" '$1 == user { print $6 }' "$system/etc/passwd")
+  chroot --userspec="$user:$user" --groups="$user" "$system" env -i -C "$home" HOME="$home" \
+    USER="$user" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    "${network[@]}" "$@"
+}
+
+declare -a network=()
+find_network() {
+  local name
+  while read -r name; do
+    case $name in
+      PIP_FIND_LINKS | PIP_CACHE_DIR | PIP_CONFIG_FILE) ;; # folders and files of this computer
+      PIP_* | *_proxy | *_PROXY | SSL_CERT_FILE | SSL_CERT_DIR | REQUESTS_CA_BUNDLE)
+        network+=("$name=${!name}")
+        ;;
+    esac
+  done < <(compgen -e)
+}
+
+hand_in() { # hand_in SYSTEM FILE...: the same file at the same place, if there is one
+  local system=$1 file
+  shift
+  for file; do
+    [[ -e $file ]] || continue
+    mkdir -p "$system$(dirname "$file")"
+    rm -rf "${system:?}$file"
+    cp -rL "$file" "$system$file" 2>/dev/null || true # a certificate whose link is dangling is no loss
+  done
+}
+
+make_system() { # make_system NAME: unpack, mount, and put an export of HEAD into both homes
+  local system=$work/$1 node user word
+  mkdir -p "$system"
+  tar -xpf "$archive" --numeric-owner -C "$system"
+
+  mount -t proc proc "$system/proc"
+  mount -t sysfs -o ro sysfs "$system/sys" 2>/dev/null || true
+  mount -t tmpfs -o mode=755 tmpfs "$system/run"
+  mount -t tmpfs -o mode=1777 tmpfs "$system/tmp"
+  mount -t tmpfs -o mode=755 tmpfs "$system/dev"
+  mkdir "$system/dev/shm" "$system/dev/pts"
+  mount -t tmpfs -o mode=1777 tmpfs "$system/dev/shm"
+  mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$system/dev/pts"
+  ln -s pts/ptmx "$system/dev/ptmx"
+  ln -s /proc/self/fd "$system/dev/fd"
+  for node in null zero full random urandom tty; do
+    touch "$system/dev/$node"
+    mount --bind "/dev/$node" "$system/dev/$node"
+  done
+
+  hand_in "$system" /etc/resolv.conf /etc/hosts /etc/ssl/certs /etc/pip.conf
+  # shellcheck disable=SC2046 # file names of apt's have no spaces
+  hand_in "$system" $(apt_settings)
+  for word in "${network[@]}"; do
+    [[ ${word#*=} != /* ]] || hand_in "$system" "${word#*=}"
+  done
+
+  enter "$system" root useradd --create-home --shell /bin/bash builder
+  for user in root builder; do
+    enter "$system" "$user" mkdir benchpump
+    git -C "$root" -c safe.directory="$root" archive HEAD | enter "$system" "$user" tar -x -C benchpump
+  done
+}
+
+# --- What a new user does -------------------------------------------------------------------------
+
+table='' failed=0
+step() { # step USER WHAT COMMAND...
+  local user=$1 what=$2 began=$SECONDS result=ok
+  shift 2
+  printf '== %s: %s\n' "$user" "$what"
+  "$@" 2>&1 </dev/null | sed -u "s/^/$user| /" || result=FAILED
+  table+=$(printf '%-8s  %-44s %5d s  %s' "$user" "$what" $((SECONDS - began)) "$result")$'\n'
+  [[ $result == ok ]] || failed=1
+}
+
+# Where python3 is missing, an ordinary user is told one line for root, and status 3. That very line,
+# given by root, has to be enough.
+told_one_line() { # told_one_line SYSTEM
+  local system=$1 said status=0 line
+  said=$(enter "$system" builder benchpump/install.sh test 2>&1) || status=$?
+  printf '%s\n' "$said"
+  [[ $status -eq 3 ]] || {
+    echo "ended with status $status in place of 3"
+    return 1
+  }
+  line=$(grep -o 'apt-get install .*' <<<"$said") || {
+    echo 'named no line for root'
+    return 1
+  }
+  enter "$system" root apt-get update -qq
+  enter "$system" root env DEBIAN_FRONTEND=noninteractive bash -c "$line -y -qq" >/dev/null
+}
+
+as_new_user() { # as_new_user USER
+  local user=$1 system=$work/$1
+  make_system "$user"
+  [[ $user == root ]] || step "$user" 'is told one line for root, which is enough' told_one_line "$system"
+  step "$user" './install.sh test' enter "$system" "$user" benchpump/install.sh test
+  step "$user" './install.sh demo, and a bolus of 2.5 U' \
+    enter "$system" "$user" benchpump/.venv/bin/python benchpump/tools/first_bolus.py
+  leave_systems
+  rm -rf --one-file-system "$system"
+}
+
+git -C "$root" -c safe.directory="$root" rev-parse --short HEAD >/dev/null 2>&1 ||
+  fail 3 "$root is no git checkout; it is HEAD that is tested."
+[[ -z $(git -C "$root" -c safe.directory="$root" status --porcelain) ]] ||
+  echo 'What is not committed is not in this test.'
+
+find_network
+archive=$(bare_system)
+work=$(mktemp -d "${TMPDIR:-/var/tmp}/benchpump-fresh.XXXXXX")
+chmod 755 "$work"
+
+as_new_user root
+as_new_user builder
+
+printf '\n%s' "$table"
+[[ $failed -eq 0 ]] || fail 1 "a new user would not get what the README promises."
+echo 'Fresh: all is well.'

@@ -1,8 +1,8 @@
 """Do what the README promises: start the demo, give a bolus, and ask the plant what moved.
 
 Run it with the Python of the virtual environment that ``./install.sh`` made. It ends with status 0
-only if the demo became ready, delivered basal, gave 2.5 U to the microstep by every account, and left
-no program behind when it was stopped.
+only if the demo became ready, delivered basal, gave 2.5 U to the microstep by every account, and
+left no program behind when it was stopped.
 """
 
 import json
@@ -37,7 +37,7 @@ def wait_until(is_so: Callable[[], bool], limit_s: float, otherwise: Callable[[]
 
 def pumpctl(folder: Path, *words: str) -> str:
     """Run one ``pumpctl`` and return what it printed."""
-    command = [PUMPCTL, "--dir", folder, *words]
+    command: list[str | Path] = [PUMPCTL, "--dir", folder, *words]
     print("$ pumpctl --dir D", *words, flush=True)
     done = subprocess.run(command, capture_output=True, text=True, timeout=BOLUS_S)
     if done.returncode != 0:
@@ -99,7 +99,15 @@ def main() -> None:
     """Start the demo in a folder of its own, check it, stop it, and see that it is gone."""
     with tempfile.TemporaryDirectory(prefix="benchpump-") as scratch:
         folder, log = Path(scratch, "D"), Path(scratch, "log")
-        words = [ROOT / "install.sh", "demo", "--headless", "--speed", "60", "--dir", folder]
+        words = [
+            str(ROOT / "install.sh"),
+            "demo",
+            "--headless",
+            "--speed",
+            "60",
+            "--dir",
+            str(folder),
+        ]
         print("$ ./install.sh demo --headless --speed 60 --dir D", flush=True)
         with log.open("wb") as out:
             demo = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out)

@@ -59,7 +59,7 @@ bare_system() { # prints the archive of a bare system, made now if it is missing
     while read -r setting; do
       settings+=("--aptopt=$setting")
     done < <(apt_settings)
-    mmdebstrap --quiet --variant=minbase "${settings[@]}" "$suite" "$archive.new" >&2
+    mmdebstrap --quiet --format=tar --variant=minbase "${settings[@]}" "$suite" "$archive.new" >&2
     mv "$archive.new" "$archive"
   fi
   printf '%s\n' "$archive"

@@ -1,0 +1,480 @@
+"""Every message of the sockets: one model for each method's parameters, one for each stable result.
+
+What a client asks is read strictly: an unknown key, a float, a truth value for a number are refused
+with field, value and range. What a pump answers is read tolerantly: a newer pump may say more.
+Insulin is in microunits (``_uu``; 1 U = 1,000,000), motion in microsteps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
+
+from appliance.client.wire import shown
+from appliance.errors import ProtocolFault
+
+_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+
+
+class Role(StrEnum):
+    """What a user may do; the peer's uid decides, verb by verb (SR-64)."""
+
+    OBSERVE = "observe"
+    OPERATE = "operate"
+    SETTINGS = "settings"
+    BENCH = "bench"
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("must be printable, without spaces at its ends")
+    return text
+
+
+# One spelling for an id: two spellings of one id would be two doses.
+RequestId = Annotated[str, Field(pattern=_UUID)]
+Name = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(_printable)]
+# The wire takes what the keypad can write; the pump's own limits are far below and carry reasons.
+DoseUu = Annotated[int, Field(ge=0, le=99_990_000)]
+RateUuPerH = Annotated[int, Field(ge=0, le=99_999_000)]
+Speed = Literal["slow", "normal", "fast"]
+
+
+class Params(BaseModel):
+    """What a client asks: nothing unknown, nothing converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Nothing(Params):
+    """No parameters."""
+
+
+class HelloParams(Params):
+    """The first message: which protocol, and who is there."""
+
+    protocol: int
+    client: Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_printable)]
+
+
+class BolusReviewParams(Params):
+    """What would this dose be, and what stands against it? Nothing moves."""
+
+    request_id: RequestId
+    amount_uu: DoseUu
+    speed: Speed = "normal"
+
+
+class BolusDeliverParams(Params):
+    """Give the dose that was reviewed; ``stay`` says that this connection lives until it ends."""
+
+    request_id: RequestId
+    amount_uu: DoseUu
+    speed: Speed = "normal"
+    token: Annotated[str, Field(min_length=1, max_length=128)]
+    stay: bool
+
+
+class DoseLookupParams(Params):
+    """What became of a dose?"""
+
+    request_id: RequestId
+
+
+class StopParams(Params):
+    """Stop everything, or the boluses alone."""
+
+    what: Literal["all", "bolus"]
+
+
+class Segment(Params):
+    """A basal rate from a minute of the day on."""
+
+    start_min_of_day: Annotated[int, Field(ge=0, le=1_439)]
+    rate_uu_per_h: RateUuPerH
+
+
+class BasalImportParams(Params):
+    """Keep a basal profile under a name; ``replace`` allows another one of that name to go."""
+
+    name: Name
+    segments: Annotated[list[Segment], Field(min_length=1, max_length=1_440)]
+    replace: bool
+
+
+class BasalUseParams(Params):
+    """Follow this profile from now on."""
+
+    name: Name
+
+
+class Limits(Params):
+    """The five therapy limits, all of them at once."""
+
+    max_bolus_uu: Annotated[int, Field(ge=0, le=999_990_000)]
+    hourly_uu: Annotated[int, Field(ge=0, le=999_990_000)]
+    daily_uu: Annotated[int, Field(ge=0, le=999_990_000)]
+    max_basal_uu_per_h: RateUuPerH
+    min_interval_s: Annotated[int, Field(ge=0, le=86_400)]
+
+
+class CartridgeLoadParams(Params):
+    """Declare a fresh cartridge and what it holds."""
+
+    amount_uu: Annotated[int, Field(ge=0, le=999_990_000)]
+
+
+class AlarmsAcknowledgeParams(Params):
+    """Acknowledge one alarm, or every one with null."""
+
+    number: Annotated[int, Field(ge=0, lt=2**53)] | None
+
+
+class HistoryParams(Params):
+    """A page of history, newest first; ``before_seq`` continues an earlier page."""
+
+    since_utc_ns: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    before_seq: Annotated[int, Field(ge=1, lt=2**63)] | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+    steps: bool = False
+    request_id: RequestId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One verb of a socket.
+
+    An ``urgent`` one reaches the handler before anything else of its request. ``changes`` says that
+    a lost reply leaves the outcome unknown. ``answer_s`` is how long its answer may take; after
+    that the server itself answers "outcome unknown". ``serves`` marks what the server answers from
+    the last snapshot, without asking the handler.
+    """
+
+    name: str
+    params: type[BaseModel]
+    role: Role
+    urgent: bool = False
+    changes: bool = False
+    answer_s: float = 10.0
+    serves: Literal["", "status", "subscribe"] = ""
+
+
+PUMP_METHODS: tuple[Method, ...] = (
+    Method("status", Nothing, Role.OBSERVE, serves="status"),
+    Method("subscribe", Nothing, Role.OBSERVE, serves="subscribe"),
+    Method("bolus.review", BolusReviewParams, Role.OPERATE),
+    Method("bolus.deliver", BolusDeliverParams, Role.OPERATE, changes=True),
+    Method("dose.lookup", DoseLookupParams, Role.OBSERVE),
+    Method("stop", StopParams, Role.OPERATE, urgent=True, changes=True),
+    Method("suspend", Nothing, Role.OPERATE, changes=True),
+    Method("resume", Nothing, Role.OPERATE, changes=True, answer_s=60.0),
+    Method("basal.show", Nothing, Role.OBSERVE),
+    Method("basal.import", BasalImportParams, Role.SETTINGS, changes=True),
+    Method("basal.use", BasalUseParams, Role.SETTINGS, changes=True),
+    Method("limits.show", Nothing, Role.OBSERVE),
+    Method("limits.set", Limits, Role.SETTINGS, changes=True),
+    Method("cartridge.load", CartridgeLoadParams, Role.OPERATE, changes=True),
+    Method("alarms", Nothing, Role.OBSERVE),
+    Method("alarms.acknowledge", AlarmsAcknowledgeParams, Role.OPERATE, changes=True),
+    Method("heartbeat", Nothing, Role.OPERATE),
+)
+"""The verbs of ``pumpd``'s socket, after ``hello``."""
+
+KEEPER_METHODS: tuple[Method, ...] = (
+    Method("history", HistoryParams, Role.OBSERVE, answer_s=30.0),
+)
+"""The verbs of ``pump-keeper``'s socket, after ``hello``."""
+
+
+NO_SUCH_DOSE = "no_such_dose"
+"""The reason's code with which ``dose.lookup`` refuses an id that no dose has."""
+
+
+class Result(BaseModel):
+    """What a pump answers: unknown keys are left alone, known ones have their type."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+    _raw: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_raw(cls, raw: object, read: ModelWrapValidatorHandler[Self]) -> Self:
+        self = read(raw)
+        self._raw = raw if isinstance(raw, dict) else {}
+        return self
+
+    @property
+    def raw(self) -> Mapping[str, Any]:
+        """The answer as it came, with what this version has no name for."""
+        return self._raw
+
+    @classmethod
+    def of(cls, raw: dict[str, Any]) -> Self:
+        """Read an answer. Raises ProtocolFault with every fault of it."""
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            texts = "; ".join(reason["text"] for reason in reasons_of(error))
+            raise ProtocolFault(f"the answer cannot be read: {texts}") from None
+
+
+class Hello(Result):
+    """Who answered, and what this user may do there."""
+
+    protocol: int
+    pump: str
+    version: str
+    speed: int
+    bench: bool
+    roles: list[str]
+    utc_ns: int | None = None
+
+
+class Reason(Result):
+    """One reason against, with the field it is about."""
+
+    code: str
+    text: str
+    field: str | None = None
+    value: str | int | None = None
+    range: str | None = None
+
+
+OPEN = "open"
+"""What ``outcome`` and ``certainty`` say of a dose that has not ended."""
+
+
+class Dose(Result):
+    """A dose in four words: programmed, issued, confirmed, and the most that can have moved.
+
+    ``certainty`` is "exact", "uncertain" (confirmed to maximum) or "unknown"; ``outcome`` is None
+    while the dose runs. ``why`` says what ended it.
+    """
+
+    id: str
+    kind: str
+    programmed_uu: int
+    programmed_steps: int
+    issued_steps: int
+    confirmed_steps: int
+    maximum_steps: int
+    certainty: str
+    outcome: str | None = None
+    why: str | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the dose has not ended."""
+        return self.outcome in (None, OPEN)
+
+    @property
+    def certain(self) -> bool:
+        """Whether what moved is known to the microstep."""
+        return self.certainty == "exact"
+
+    @property
+    def complete(self) -> bool:
+        """Whether it ended by itself, with every step confirmed."""
+        return (
+            self.outcome == "done"
+            and self.certain
+            and self.programmed_steps == self.issued_steps == self.confirmed_steps
+        )
+
+
+class LastBolus(Result):
+    """The bolus before this one (SR-08)."""
+
+    programmed_uu: int
+    ago_s: int | None = None
+    utc_ns: int | None = None
+
+
+class Review(Result):
+    """What a dose would be; without a token the reasons stand against it."""
+
+    request_id: str
+    amount_uu: int
+    programmed_steps: int
+    duration_s: int
+    reasons: list[Reason]
+    token: str | None
+    token_s: int = 30
+    last_bolus: LastBolus | None = None
+    delivered_60_min_uu: int | None = None
+    left_60_min_uu: int | None = None
+    left_24_h_uu: int | None = None
+    left_single_uu: int | None = None
+
+
+class Alarm(Result):
+    """One alarm; ``number`` acknowledges it."""
+
+    number: int
+    code: str
+    name: str
+    priority: str
+    text: str
+    what_to_do: str = ""
+    since_utc_ns: int | None = None
+    active: bool = True
+    acknowledged: bool = False
+
+
+class RunningBolus(Result):
+    """The bolus that runs now."""
+
+    id: str
+    programmed_uu: int
+    programmed_steps: int
+    issued_steps: int
+    confirmed_steps: int
+
+
+class ClockShown(Result):
+    """The pump's wall clock, and how far it may be believed."""
+
+    utc_ns: int
+    offset_s: int = 0
+    quality: str = ""
+
+
+class Check(Result):
+    """One line of the self-test."""
+
+    name: str
+    ok: bool
+    text: str = ""
+
+
+class Snapshot(Result):
+    """The pump as it is; ``raw`` has what this version has no name for.
+
+    Stable for scripts: ``state``, ``basal_uu_per_h``, ``reservoir_uu``, ``delivering``, ``alarms``,
+    ``pids``. ``age_ms`` is how long ago the pump said it, on a real clock: an old one is not the
+    present.
+    """
+
+    state: str
+    sequence: int = 0
+    age_ms: int = 0
+    basal_uu_per_h: int = 0
+    reservoir_uu: int | None = None
+    delivering: bool = False
+    alarms: list[Alarm] = Field(default_factory=list)
+    pids: dict[str, int | None] = Field(default_factory=dict)
+    why: list[Reason | str] = Field(default_factory=list)
+    bolus: RunningBolus | None = None
+    clock: ClockShown | None = None
+    speed: int = 1
+    bench: bool = True
+    limits: dict[str, Any] | None = None
+    left_60_min_uu: int | None = None
+    left_24_h_uu: int | None = None
+    realtime: dict[str, bool] = Field(default_factory=dict)
+    weaker: list[str] = Field(default_factory=list)
+    ledger: dict[str, Any] = Field(default_factory=dict)
+    self_test: list[Check] = Field(default_factory=list)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the pump is inhibited, a sentence each."""
+        return [reason if isinstance(reason, str) else reason.text for reason in self.why]
+
+
+class SegmentShown(Result):
+    """A basal rate from a minute of the day on."""
+
+    start_min_of_day: int
+    rate_uu_per_h: int
+
+
+class Basal(Result):
+    """The profiles, which one is followed, and the rate now."""
+
+    active: str | None
+    profiles: dict[str, list[SegmentShown]]
+    rate_uu_per_h: int
+
+
+class LimitsShown(Result):
+    """The therapy limits (None on a new pump), and the machine's ceilings over them."""
+
+    limits: dict[str, int] | None
+    ceilings: dict[str, int] = Field(default_factory=dict)
+
+
+class HistoryRow(Result):
+    """One thing that happened. The amounts are None where it moved nothing."""
+
+    seq: int
+    id: str
+    kind: str
+    programmed_uu: int | None = None
+    programmed_steps: int | None = None
+    issued_steps: int | None = None
+    confirmed_steps: int | None = None
+    maximum_steps: int | None = None
+    certainty: str | None = None
+    utc_ns: int | None = None
+    offset_s: int | None = None
+    outcome: str | None = None
+    why: str | None = None
+    text: str | None = None
+    leases: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class HistoryPage(Result):
+    """Rows, newest first; ``before_seq`` asks for the next page and is None after the last."""
+
+    rows: list[HistoryRow]
+    before_seq: int | None = None
+
+
+_RANGES = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+
+
+def reasons_of(error: ValidationError) -> list[dict[str, Any]]:
+    """Say every fault of a message as code, text, field, value and range."""
+    return [_reason(dict(fault)) for fault in error.errors(include_url=False)]
+
+
+def _reason(fault: dict[str, Any]) -> dict[str, Any]:
+    field = ".".join(str(part) for part in fault["loc"]) or "params"
+    context = fault.get("ctx", {})
+    reason = {"code": "E511", "field": shown(field)[1:-1]}
+    match fault["type"]:
+        case "missing":
+            return reason | {"text": f"{reason['field']} is missing"}
+        case "extra_forbidden":
+            return reason | {"text": f"{reason['field']} is not a parameter here"}
+    value = shown(fault["input"])
+    wanted = [f"{word} {context[key]}" for key, word in _RANGES.items() if key in context]
+    match fault["type"]:
+        case "literal_error":
+            bounds = f"one of {context['expected']}"
+        case "string_pattern_mismatch":
+            bounds = "a lower-case UUID such as 123e4567-e89b-12d3-a456-426614174000"
+        case "value_error":
+            bounds = str(context["error"])
+        case _ if wanted:
+            bounds = " and ".join(wanted)
+        case _:
+            bounds = str(fault["msg"]).removeprefix("Input should be ")
+    bounds = bounds.removeprefix("must be ")
+    text = f"{reason['field']} = {value} is refused: it must be {bounds}"
+    return reason | {"text": text, "value": value, "range": bounds}

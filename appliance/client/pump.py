@@ -1,0 +1,266 @@
+"""The pump as a Python object: what a screen, a terminal, the keeper or a user's script holds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal, Self, TypeVar
+from uuid import uuid4
+
+from appliance import __version__
+from appliance.client.errors import NoPump, OutcomeUnknown, Refused
+from appliance.client.messages import (
+    NO_SUCH_DOSE,
+    PUMP_METHODS,
+    Alarm,
+    AlarmsAcknowledgeParams,
+    Basal,
+    BasalImportParams,
+    BasalUseParams,
+    BolusDeliverParams,
+    BolusReviewParams,
+    CartridgeLoadParams,
+    Dose,
+    DoseLookupParams,
+    Limits,
+    LimitsShown,
+    Nothing,
+    Review,
+    Segment,
+    Snapshot,
+    Speed,
+    StopParams,
+)
+from appliance.client.rpc import RpcClient
+from appliance.errors import ProtocolFault
+
+SILENCE_S = 3.0
+"""After this long without a snapshot (one comes each second) the pump counts as silent."""
+
+
+Found = TypeVar("Found")
+
+
+def new_request_id() -> str:
+    """Make the id of a dose: once, when its review opens; it never changes after that (SR-37)."""
+    return str(uuid4())
+
+
+class PumpClient:
+    """One conversation with ``pumpd``: synchronous, without a thread, a context manager.
+
+    Insulin goes in and comes out in microunits (1 U = 1,000,000 uu). Every method may raise NoPump
+    (nobody there: nothing has changed), Refused (with every reason), NotAllowed, WrongVersion,
+    PumpFailed and ProtocolFault; those that change something also OutcomeUnknown. Lost connections
+    are opened again by ``deliver`` and ``stop`` alone; elsewhere that is the caller's to decide.
+
+    ``settle_tries`` and ``pause_s`` say how often and how far apart a lost dose is looked up.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        client: str = f"benchpump-client {__version__}",
+        settle_tries: int = 60,
+        pause_s: float = 0.25,
+        pause: Callable[[float], object] | None = None,
+    ) -> None:
+        self._rpc = RpcClient(path, PUMP_METHODS, client=client)
+        self._settle_tries = settle_tries
+        self._pause_s = pause_s
+        self._pause = pause or threading.Event().wait
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def rpc(self) -> RpcClient:
+        """The calls underneath; ``rpc.hello`` says who answered and which roles this user has."""
+        return self._rpc
+
+    def open(self) -> None:
+        """Connect and say hello; nothing where that is done."""
+        self._rpc.open()
+
+    def close(self) -> None:
+        """Leave. A bolus that relies on this connection stops 3 s later (SR-59)."""
+        self._rpc.close()
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def status(self) -> Snapshot:
+        """Return the pump's last snapshot; ``age_ms`` says how old it is."""
+        return Snapshot.of(self._rpc.call("status", Nothing()))
+
+    def subscribe(self) -> Snapshot:
+        """Ask for every change from now on; return the snapshot of now."""
+        return Snapshot.of(self._rpc.call("subscribe", Nothing()))
+
+    def next_snapshot(self, limit_s: float) -> Snapshot | None:
+        """Return the next snapshot, or None after ``limit_s`` of silence. Subscribe first."""
+        raw = self._rpc.next_push(limit_s)
+        return None if raw is None else Snapshot.of(raw)
+
+    def iter_snapshots(self, silence_s: float = SILENCE_S) -> Iterator[Snapshot]:
+        """Yield the snapshot of now and every later one; other calls may be made between two.
+
+        Raises NoPump after ``silence_s`` without a word.
+        """
+        yield self.subscribe()
+        while True:
+            snapshot = self.next_snapshot(silence_s)
+            if snapshot is None:
+                self.close()
+                raise NoPump(self._rpc.path, f"no word from the pump for {silence_s:.0f} s")
+            yield snapshot
+
+    def lookup(self, request_id: str) -> Dose | None:
+        """Return what became of a dose; None where the pump has none with this id."""
+        try:
+            return Dose.of(self._rpc.call("dose.lookup", DoseLookupParams(request_id=request_id)))
+        except Refused as refused:
+            if [reason.code for reason in refused.reasons] == [NO_SUCH_DOSE]:
+                return None
+            raise
+
+    def basal(self) -> Basal:
+        """Return the profiles, which one is followed, and the rate now."""
+        return Basal.of(self._rpc.call("basal.show", Nothing()))
+
+    def limits(self) -> LimitsShown:
+        """Return the therapy limits and the machine's ceilings."""
+        return LimitsShown.of(self._rpc.call("limits.show", Nothing()))
+
+    def alarms(self) -> list[Alarm]:
+        """Return the alarms that stand."""
+        listed = self._rpc.call("alarms", Nothing()).get("alarms")
+        if not isinstance(listed, list):
+            raise ProtocolFault("the answer has no list of alarms")
+        return [Alarm.of(alarm) for alarm in listed]
+
+    # --- doses --------------------------------------------------------------------------------
+
+    def review(self, request_id: str, amount_uu: int, speed: Speed = "normal") -> Review:
+        """Ask what a dose would be and what stands against it; nothing moves.
+
+        The review's token allows one ``deliver`` of this id and amount within 30 s.
+        """
+        params = BolusReviewParams(request_id=request_id, amount_uu=amount_uu, speed=speed)
+        return Review.of(self._rpc.call("bolus.review", params))
+
+    def deliver(
+        self,
+        request_id: str,
+        amount_uu: int,
+        token: str,
+        *,
+        speed: Speed = "normal",
+        stay: bool = True,
+    ) -> Dose:
+        """Give the reviewed dose and return its record, which may still be running.
+
+        ``stay`` promises that this connection lives until the dose ends. A lost answer is settled
+        here: look the id up, and ask again with the same id where there is no such dose (SR-37,
+        SR-39). Raises OutcomeUnknown only where that failed too.
+        """
+        params = BolusDeliverParams(
+            request_id=request_id, amount_uu=amount_uu, speed=speed, token=token, stay=stay
+        )
+        try:
+            return self._deliver(params)
+        except (OutcomeUnknown, ProtocolFault) as unknown:
+            return self._settle(params, unknown)
+
+    def settle(self, request_id: str) -> Dose | None:
+        """Connect again after a loss and return what became of a dose; None if there is none.
+
+        Raises OutcomeUnknown where the pump did not come back in time.
+        """
+        return self._settled(
+            lambda: self.lookup(request_id), OutcomeUnknown("the connection was lost")
+        )
+
+    def stop(self, what: Literal["all", "bolus"] = "all") -> list[Dose]:
+        """Stop now; return the records, so far, of what was stopped. Asked twice if need be."""
+        try:
+            return self._stop(what)
+        except (OutcomeUnknown, NoPump):
+            self.close()
+            return self._stop(what)
+
+    def _deliver(self, params: BolusDeliverParams) -> Dose:
+        return Dose.of(self._rpc.call("bolus.deliver", params))
+
+    def _settle(self, params: BolusDeliverParams, unknown: Exception) -> Dose:
+        def find() -> Dose:
+            found = self.lookup(params.request_id)
+            # A running dose is asked for again so that this connection can stop it; the same id
+            # never doses twice.
+            if found is None or (found.running and params.stay):
+                return self._deliver(params)
+            return found
+
+        return self._settled(find, unknown)
+
+    def _settled(self, find: Callable[[], Found], unknown: Exception) -> Found:
+        last: Exception = unknown
+        for attempt in range(self._settle_tries):
+            if attempt:
+                self._pause(self._pause_s)
+            try:
+                self.open()
+                return find()
+            except (NoPump, OutcomeUnknown, ProtocolFault) as error:
+                self.close()
+                last = error
+        raise OutcomeUnknown(f"{unknown}; then: {last}") from last
+
+    def _stop(self, what: Literal["all", "bolus"]) -> list[Dose]:
+        stopped = self._rpc.call("stop", StopParams(what=what)).get("stopped")
+        return [Dose.of(dose) for dose in stopped] if isinstance(stopped, list) else []
+
+    # --- settings and the rest ----------------------------------------------------------------
+
+    def suspend(self) -> str:
+        """Stop all delivery until ``resume``; return the state."""
+        return self._state("suspend")
+
+    def resume(self) -> str:
+        """Run the self-test, arm the guard and deliver again; return the state. Takes seconds."""
+        return self._state("resume")
+
+    def import_basal(
+        self, name: str, segments: Sequence[Segment], *, replace: bool = False
+    ) -> None:
+        """Keep a profile; ``replace`` lets one of the same name go."""
+        params = BasalImportParams(name=name, segments=list(segments), replace=replace)
+        self._rpc.call("basal.import", params)
+
+    def use_basal(self, name: str) -> None:
+        """Follow this profile from now on."""
+        self._rpc.call("basal.use", BasalUseParams(name=name))
+
+    def set_limits(self, limits: Limits) -> None:
+        """Set the five therapy limits at once."""
+        self._rpc.call("limits.set", limits)
+
+    def load_cartridge(self, amount_uu: int) -> None:
+        """Declare a fresh cartridge and what it holds."""
+        self._rpc.call("cartridge.load", CartridgeLoadParams(amount_uu=amount_uu))
+
+    def acknowledge(self, number: int | None) -> None:
+        """Acknowledge one alarm by its number, or all of them with None."""
+        self._rpc.call("alarms.acknowledge", AlarmsAcknowledgeParams(number=number))
+
+    def heartbeat(self) -> None:
+        """Say that a person at a screen can stop the pump now (SR-59). Once a second."""
+        self._rpc.call("heartbeat", Nothing())
+
+    def _state(self, method: str) -> str:
+        return str(self._rpc.call(method, Nothing()).get("state", ""))

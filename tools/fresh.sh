@@ -74,15 +74,17 @@ enter() { # enter SYSTEM USER COMMAND...: as after a login, and with the caller'
     "${network[@]}" "$@"
 }
 
+# What the caller needs to reach a network, as words for env. The certificates lie apart from the
+# system's own, which the packages inside write anew.
 declare -a network=()
 find_network() {
   local name
+  certificates=${PIP_CERT:-${REQUESTS_CA_BUNDLE:-${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}}}
+  [[ ! -f $certificates ]] || network+=(PIP_CERT=/etc/ssl/caller.crt SSL_CERT_FILE=/etc/ssl/caller.crt)
   while read -r name; do
     case $name in
-      PIP_FIND_LINKS | PIP_CACHE_DIR | PIP_CONFIG_FILE) ;; # folders and files of this computer
-      PIP_* | *_proxy | *_PROXY | SSL_CERT_FILE | SSL_CERT_DIR | REQUESTS_CA_BUNDLE)
-        network+=("$name=${!name}")
-        ;;
+      PIP_CERT | PIP_FIND_LINKS | PIP_CACHE_DIR | PIP_CONFIG_FILE) ;; # places on this computer
+      PIP_* | *_proxy | *_PROXY) network+=("$name=${!name}") ;;
     esac
   done < <(compgen -e)
 }
@@ -91,15 +93,12 @@ hand_in() { # hand_in SYSTEM FILE...: the same file at the same place, if there 
   local system=$1 file
   shift
   for file; do
-    [[ -e $file ]] || continue
-    mkdir -p "$system$(dirname "$file")"
-    rm -rf "${system:?}$file"
-    cp -rL "$file" "$system$file" 2>/dev/null || true # a certificate whose link is dangling is no loss
+    [[ ! -e $file ]] || install -D -m 644 "$file" "$system$file"
   done
 }
 
 make_system() { # make_system NAME: unpack, mount, and put an export of HEAD into both homes
-  local system=$work/$1 node user word
+  local system=$work/$1 node user
   mkdir -p "$system"
   tar -xpf "$archive" --numeric-owner -C "$system"
 
@@ -118,12 +117,10 @@ make_system() { # make_system NAME: unpack, mount, and put an export of HEAD int
     mount --bind "/dev/$node" "$system/dev/$node"
   done
 
-  hand_in "$system" /etc/resolv.conf /etc/hosts /etc/ssl/certs /etc/pip.conf
+  hand_in "$system" /etc/resolv.conf /etc/hosts /etc/pip.conf
+  [[ ! -f $certificates ]] || install -D -m 644 "$certificates" "$system/etc/ssl/caller.crt"
   # shellcheck disable=SC2046 # file names of apt's have no spaces
   hand_in "$system" $(apt_settings)
-  for word in "${network[@]}"; do
-    [[ ${word#*=} != /* ]] || hand_in "$system" "${word#*=}"
-  done
 
   enter "$system" root useradd --create-home --shell /bin/bash builder
   for user in root builder; do

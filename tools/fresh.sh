@@ -18,7 +18,7 @@ fail() { # fail STATUS LINE...
 if [[ ${1-} != --inside ]]; then
   [[ $EUID -eq 0 ]] || fail 3 "it makes and enters a bare system, which only root can: sudo ./install.sh test --fresh"
   unshare --mount --pid true 2>/dev/null || fail 3 "this computer gives root no namespaces (unshare)."
-  exec unshare --mount --pid --fork --kill-child --mount-proc --propagation private \
+  exec unshare --mount --pid --fork --kill-child=TERM --mount-proc --propagation private \
     bash "${BASH_SOURCE[0]}" --inside
 fi
 
@@ -136,7 +136,9 @@ step() { # step USER WHAT COMMAND...
   local user=$1 what=$2 began=$SECONDS result=ok
   shift 2
   printf '== %s: %s\n' "$user" "$what"
-  "$@" 2>&1 </dev/null | sed -u "s/^/$user| /" || result=FAILED
+  # In the background, because a trap waits for a command in the foreground to end.
+  ("$@" 2>&1 </dev/null | sed -u "s/^/$user| /") &
+  wait $! || result=FAILED
   table+=$(printf '%-8s  %-44s %5d s  %s' "$user" "$what" $((SECONDS - began)) "$result")$'\n'
   [[ $result == ok ]] || failed=1
 }

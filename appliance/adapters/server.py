@@ -222,7 +222,8 @@ class Server:
         name = os.fsencode(self.path)
         if len(name) > wire.PATH_BYTES:
             raise ProtocolFault(
-                f"{self.path} has {len(name)} bytes, and a socket's path at most {wire.PATH_BYTES}: "
+                f"{self.path} has {len(name)} bytes; a socket's path has at most "
+                f"{wire.PATH_BYTES}: "
                 "serve in a folder with a shorter name"
             )
         lock_fd = _locked(self.path)

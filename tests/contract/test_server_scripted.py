@@ -1,4 +1,4 @@
-"""A pump of cardboard behind the real server: what the tests of server, client and pumpctl speak to."""
+"""A pump of cardboard behind the real server, for the tests of server, client and pumpctl."""
 
 import os
 import socket
@@ -45,7 +45,8 @@ def snapshot(**changed: Any) -> dict[str, Any]:
 class ScriptedPump:
     """A handler that answers at once from a table of doses; a test bends it as it needs.
 
-    ``script`` maps a method to what answers it: an Answer, None (never), or a function of the parameters.
+    ``script`` maps a method to what answers it: an Answer, None (never), or a function of what was
+    asked.
     """
 
     def __init__(self) -> None:

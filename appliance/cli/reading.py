@@ -1,0 +1,293 @@
+"""Verbs that read: status, alarms, history, dose."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from uuid import UUID
+
+import click
+
+from appliance.cli.session import (
+    AGO,
+    Exit,
+    Session,
+    end,
+    print_csv,
+    print_json,
+    safe,
+    say,
+    with_dir,
+    with_json,
+)
+from appliance.client.messages import Alarm, Dose, HistoryRow, Snapshot
+from appliance.client.words import (
+    BENCH,
+    NS_PER_S,
+    format_dose,
+    format_rate,
+    in_words,
+    share_uu,
+    time_words,
+)
+
+STALE_MS = 3_000
+_COLUMNS = (
+    *("seq", "id", "kind", "programmed_uu", "programmed_steps", "issued_steps", "confirmed_steps"),
+    *("maximum_steps", "certainty", "outcome", "why", "utc_ns", "offset_s", "text"),
+)
+_ROWS = 50
+
+
+@click.command()
+@with_dir
+@with_json
+@click.option("--watch", is_flag=True, help="Go on, and print every change, until Ctrl-C.")
+@click.pass_obj
+def status(session: Session, *, as_json: bool, watch: bool) -> None:
+    """Show what the pump is doing now.
+
+    With --json and --watch there is one object a line.
+    """
+    with session.pump() as pump:
+        name = pump.rpc.hello.pump if pump.rpc.hello else "?"
+        if not watch:
+            snapshot = pump.status()
+            if as_json:
+                print_json(snapshot.raw)
+            else:
+                click.echo("\n".join(status_lines(snapshot, name)))
+            return
+        for snapshot in pump.iter_snapshots():
+            if as_json:
+                click.echo(json.dumps(snapshot.raw))
+            elif sys.stdout.isatty():
+                click.clear()
+                click.echo("\n".join(status_lines(snapshot, name)))
+            else:
+                click.echo(status_line(snapshot))
+            sys.stdout.flush()
+
+
+def status_line(snapshot: Snapshot) -> str:
+    """Say the most important things in one line."""
+    parts = [BENCH, time_words(*_clock(snapshot)), safe(snapshot.state)]
+    parts.append(format_rate(snapshot.basal_uu_per_h))
+    if snapshot.bolus:
+        parts.append(f"bolus {_bolus_words(snapshot)}")
+    if snapshot.reservoir_uu is not None:
+        parts.append(f"reservoir {format_dose(snapshot.reservoir_uu)}")
+    parts.append(f"{len(snapshot.alarms)} alarms" if snapshot.alarms else "no alarm")
+    return "  ".join(parts)
+
+
+def status_lines(snapshot: Snapshot, name: str) -> list[str]:
+    """Say everything, a line each."""
+    pace = f"   time runs x{snapshot.speed}" if snapshot.speed != 1 else ""
+    lines = [f"{BENCH}  {safe(name)}: water only, not a medical device{pace}"]
+
+    def row(label: str, text: str) -> None:
+        lines.append(f"  {label:<14}{safe(text)}")
+
+    if snapshot.age_ms > STALE_MS:
+        row("STALE", f"the pump said this {snapshot.age_ms // 1000} s ago and nothing since")
+    row("state", snapshot.state + ("" if snapshot.delivering else ", not delivering"))
+    for reason in snapshot.reasons:
+        row("why", reason)
+    row("basal", format_rate(snapshot.basal_uu_per_h))
+    row("bolus", _bolus_words(snapshot) if snapshot.bolus else "none")
+    held = snapshot.reservoir_uu
+    row("reservoir", "no cartridge declared" if held is None else format_dose(held))
+    if snapshot.left_60_min_uu is not None and snapshot.left_24_h_uu is not None:
+        hour, day = format_dose(snapshot.left_60_min_uu), format_dose(snapshot.left_24_h_uu)
+        row("limits leave", f"{hour} in 60 min, {day} in 24 h")
+    row("alarms", "none" if not snapshot.alarms else str(len(snapshot.alarms)))
+    lines += [f"  {'':<14}{line}" for line in alarm_lines(snapshot.alarms, _clock(snapshot)[0])]
+    if snapshot.clock is not None:
+        row("clock", f"{time_words(*_clock(snapshot))}, {snapshot.clock.quality}")
+    for text in snapshot.weaker:
+        row("weaker", text)
+    missing = [thing for thing, had in snapshot.realtime.items() if not had]
+    if missing:
+        row("real time", "without " + ", ".join(missing))
+    for check in snapshot.self_test:
+        if not check.ok:
+            row("self-test", f"{check.name}: {check.text}")
+    up = [
+        f"{program} {pid}" if pid else f"{program} DOWN" for program, pid in snapshot.pids.items()
+    ]
+    row("programs", ", ".join(up) or "?")
+    return lines
+
+
+def _clock(snapshot: Snapshot) -> tuple[int | None, int]:
+    return (snapshot.clock.utc_ns, snapshot.clock.offset_s) if snapshot.clock else (None, 0)
+
+
+def _bolus_words(snapshot: Snapshot) -> str:
+    bolus = snapshot.bolus
+    if bolus is None:
+        return "none"
+    return (
+        f"{format_dose(bolus.programmed_uu)}: {bolus.confirmed_steps} of {bolus.programmed_steps} "
+        f"steps confirmed, {bolus.issued_steps} issued"
+    )
+
+
+@click.command()
+@with_dir
+@with_json
+@click.pass_obj
+def alarms(session: Session, *, as_json: bool) -> None:
+    """List the alarms that stand, and what to do about each."""
+    with session.pump() as pump:
+        listed = pump.alarms()
+        if as_json:
+            print_json({"bench": True, "alarms": [dict(alarm.raw) for alarm in listed]})
+            return
+        clock = pump.status()
+    click.echo(f"{BENCH}  {len(listed) or 'no'} alarm{'' if len(listed) == 1 else 's'}")
+    for line in alarm_lines(listed, _clock(clock)[0]):
+        click.echo("  " + line)
+
+
+def alarm_lines(listed: Iterable[Alarm], utc_ns: int | None) -> list[str]:
+    """Say each alarm in two lines: what, and what to do."""
+    lines = []
+    for alarm in listed:
+        marks = [] if alarm.active else ["its cause has gone"]
+        marks += ["acknowledged"] if alarm.acknowledged else []
+        if alarm.since_utc_ns is not None and utc_ns is not None:
+            marks.append(f"for {in_words((utc_ns - alarm.since_utc_ns) // NS_PER_S)}")
+        lines.append(
+            safe(
+                f"{alarm.number}  {alarm.priority.upper()}  {alarm.name}: {alarm.text}"
+                + (f" ({', '.join(marks)})" if marks else "")
+            )
+        )
+        if alarm.what_to_do:
+            lines.append("   " + safe(alarm.what_to_do))
+    return lines
+
+
+@click.command()
+@with_dir
+@with_json
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV for a spreadsheet.")
+@click.option("--since", type=AGO, metavar="AGO", help='Only the last "24h", "90m", "7d", "1d12h".')
+@click.option("--steps", is_flag=True, help="Show leases and steps under each dose.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1_000_000),
+    help=f"At most so many rows.  [default: {_ROWS}; all of them with --since]",
+)
+@click.option("--id", "request_id", type=click.UUID, help="One dose alone, by its id.")
+@click.pass_obj
+def history(
+    session: Session,
+    *,
+    as_json: bool,
+    as_csv: bool,
+    since: int | None,
+    steps: bool,
+    limit: int | None,
+    request_id: UUID | None,
+) -> None:
+    """Show what happened, newest first.
+
+    The pump-keeper answers, so this needs no pumpd. Times are the pump's own.
+    """
+    if as_json and as_csv:
+        raise click.UsageError("--json or --csv, not both")
+    with session.keeper() as keeper:
+        since_utc_ns = None
+        if since is not None:
+            now_utc_ns = keeper.rpc.hello.utc_ns if keeper.rpc.hello else None
+            if now_utc_ns is None:
+                raise click.ClickException(
+                    "the keeper does not tell the time, so --since is not possible"
+                )
+            since_utc_ns = max(0, now_utc_ns - since * NS_PER_S)
+        rows = keeper.history(
+            since_utc_ns=since_utc_ns,
+            rows=limit if limit is not None or since is not None else _ROWS,
+            steps=steps,
+            request_id=None if request_id is None else str(request_id),
+        )
+        found = list(rows)
+    if as_json:
+        print_json({"bench": True, "rows": [dict(row.raw) for row in found]})
+    elif as_csv:
+        print_csv(_COLUMNS, [row.raw for row in found])
+    else:
+        click.echo(
+            f"{BENCH}  {len(found) or 'no'} row{'' if len(found) == 1 else 's'}, newest first"
+        )
+        for row in found:
+            for line in _row_lines(row):
+                click.echo("  " + line)
+
+
+def _row_lines(row: HistoryRow) -> list[str]:
+    parts = [f"{row.seq:>7}", time_words(row.utc_ns, row.offset_s), row.kind]
+    if row.programmed_uu is not None:
+        parts.append(format_dose(row.programmed_uu))
+    if row.programmed_steps is not None:
+        parts.append(
+            f"programmed {row.programmed_steps} issued {row.issued_steps} "
+            f"confirmed {row.confirmed_steps} maximum {row.maximum_steps} steps"
+        )
+    parts += [text for text in (row.certainty, row.outcome, row.why, row.text) if text]
+    lines = [safe("  ".join(parts))]
+    if row.programmed_steps is not None:
+        lines.append(safe(f"{'':>9}id {row.id}"))
+    lines += [
+        safe(f"{'':>9}lease " + "  ".join(f"{key} {said}" for key, said in lease.items()))
+        for lease in row.leases
+    ]
+    return lines
+
+
+@click.command()
+@click.argument("request_id", metavar="UUID", type=click.UUID)
+@with_dir
+@with_json
+@click.pass_obj
+def dose(session: Session, request_id: UUID, *, as_json: bool) -> None:
+    """Show what became of one dose, by its id.
+
+    Ends with 0 where it is exact, 4 where it is uncertain, 1 where there is none.
+    """
+    with session.pump() as pump:
+        found = pump.lookup(str(request_id))
+    if found is None:
+        say(f"refused\n  no dose with the id {request_id}".replace("\n", " -"))
+        end(Exit.REFUSED)
+    if as_json:
+        print_json({"bench": True, **found.raw})
+    else:
+        click.echo(dose_line(found))
+    end(Exit.DONE if found.running or found.certain else Exit.UNCERTAIN)
+
+
+def dose_line(found: Dose) -> str:
+    """Say one dose in one line: programmed, issued, confirmed, and how sure that is."""
+    line = (
+        f"{BENCH}  {found.kind} programmed {format_dose(found.programmed_uu)} "
+        f"({found.programmed_steps} steps), issued {_steps(found.issued_steps, found)}, "
+        f"confirmed {_steps(found.confirmed_steps, found)}"
+    )
+    if found.running:
+        return safe(f"{line}: still running")
+    if found.certain:
+        sure = "exact"
+    else:
+        most = _steps(found.maximum_steps, found)
+        sure = f"{found.certainty.upper()}, at most {most}"
+    ended = f"; {found.outcome}" + (f": {found.why}" if found.why else "")
+    return safe(f"{line}, {sure}{ended}")
+
+
+def _steps(steps: int, found: Dose) -> str:
+    return f"{format_dose(share_uu(steps, found))} ({steps} steps)"

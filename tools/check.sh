@@ -82,7 +82,7 @@ closing_line() { # the sum of pytest's own closing lines, in pytest's words
     }'
 }
 
-stage format ruff format --check .
+stage format ruff format --check --output-format concise .
 stage lint ruff check .
 stage types mypy
 stage contracts lint-imports --no-logo --cache-dir "$caches/contracts"

@@ -68,6 +68,7 @@ BREACHES = {  # contract -> the module that breaks it, and how
     "verify": ("appliance/verify/planted.py", "import appliance.domain.units"),
     "faces": ("ui/planted.py", "import appliance.domain.units"),
     "drivers": ("drivers/planted.py", "import appliance.domain.units"),
+    "demo": ("appliance/demo.py", "import appliance.engine"),
     "presenters": ("ui/presenters/planted.py", "import kivy"),
     "bench": ("appliance/keeper/planted_bench.py", "import drivers.mock"),
     "gpiozero": ("appliance/keeper/planted_gpio.py", "import gpiozero"),
@@ -82,7 +83,8 @@ def test_every_import_contract_breaks_on_a_planted_breach(tmp_path: Path) -> Non
     for root_package in PROJECT["tool"]["importlinter"]["root_packages"]:
         shutil.copytree(ROOT / root_package, tmp_path / root_package)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    for planted, line in BREACHES.values():
+    breaches = [BREACHES[contract["id"]] for contract in CONTRACTS]
+    for planted, line in breaches:
         with (tmp_path / planted).open("a") as module:
             module.write(f"\n{line}\n")
 
@@ -90,8 +92,7 @@ def test_every_import_contract_breaks_on_a_planted_breach(tmp_path: Path) -> Non
     said = subprocess.run([*lint, "--no-cache"], cwd=tmp_path, capture_output=True, text=True)
 
     assert said.returncode == 1, said.stdout
-    assert {contract["id"] for contract in CONTRACTS} == BREACHES.keys()
     assert f"Contracts: 0 kept, {len(CONTRACTS)} broken." in said.stdout
-    for planted, line in BREACHES.values():
+    for planted, line in breaches:
         breach = f"{planted.removesuffix('.py').replace('/', '.')} -> {line.split()[1]} (l."
         assert breach in said.stdout

@@ -46,10 +46,13 @@ __all__ = [
 ALL_ROLES = frozenset(Role)
 _LOG = logging.getLogger("benchpump.server")
 _NS_PER_S = 1_000_000_000
+_NS_PER_MS = 1_000_000
+_BACKLOG = 16
 _FLOOD = 100  # requests over the rate, one after the other, that end a connection
 _QUEUED_BYTES = 4 * wire.REPLY_BYTES
 _HIGH_WATER_BYTES = 65_536
 _NOTES_PER_S = 5
+_NOTES_BURST_NS = 2 * _NS_PER_S
 _LEAVE_S = 1.0
 _JOIN_S = 5.0
 
@@ -153,31 +156,23 @@ class Server:
         slow_reader_s: float = wire.LINE_S,
     ) -> None:
         self.path = path
-        self.methods = {method.name: method for method in methods}
-        self.roles = roles
-        self.handler = handler
-        self.now_ns = now_ns
-        self.about = hello
-        self.clients = clients
-        self.interval_ns = _NS_PER_S // requests_per_s
-        self.line_s = line_s
-        self.slow_reader_s = slow_reader_s
-        self.peers: dict[int, _Peer] = {}
-        self._died = died
         self._mode = mode
-        self._last_connection = 0
+        self._desk = _Desk(
+            name=path.name,
+            methods={method.name: method for method in methods},
+            roles=roles,
+            handler=handler,
+            now_ns=now_ns,
+            hello=hello,
+            died=died,
+            clients=clients,
+            interval_ns=_NS_PER_S // requests_per_s,
+            line_s=line_s,
+            slow_reader_s=slow_reader_s,
+        )
         self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._up = threading.Event()
         self._leaving: asyncio.Event | None = None
-        self._publishing = threading.Lock()
-        self._snapshot: tuple[int, Mapping[str, Any], int] | None = None
-        self._flush_due = False
-        self._pushed_s = float("-inf")
-        self._notes_due_ns = 0
-        self._notes_dropped = 0
-
-    # --- its life -----------------------------------------------------------------------------
 
     def start(self) -> None:
         """Take the path and serve in a thread of its own; clients can connect when this returns.
@@ -196,9 +191,8 @@ class Server:
         """Send what is queued, leave, and give the path back. Safe to call twice."""
         if self._thread is None:
             return
-        if self._loop is not None and self._leaving is not None:
-            leaving = self._leaving
-            self._soon(leaving.set)
+        if self._leaving is not None:
+            self._desk.soon(self._leaving.set)
         self._thread.join(_JOIN_S)
         if self._thread.is_alive():
             raise RuntimeError(f"the thread of {self.path} did not end within {_JOIN_S:.0f} s")
@@ -210,21 +204,14 @@ class Server:
         Subscribers get it with a rising ``sequence``; one that is slower gets the newest when it
         can.
         """
-        with self._publishing:
-            sequence = self._snapshot[0] + 1 if self._snapshot else 1
-            self._snapshot = (sequence, snapshot, self.now_ns())
-            if self._flush_due or self._loop is None:
-                return
-            self._flush_due = True
-        self._soon(self._flush)
+        self._desk.publish(snapshot)
 
     def _claim(self) -> tuple[socket.socket, int]:
         name = os.fsencode(self.path)
         if len(name) > wire.PATH_BYTES:
             raise ProtocolFault(
                 f"{self.path} has {len(name)} bytes; a socket's path has at most "
-                f"{wire.PATH_BYTES}: "
-                "serve in a folder with a shorter name"
+                f"{wire.PATH_BYTES}: serve in a folder with a shorter name"
             )
         lock_fd = _locked(self.path)
         try:
@@ -247,8 +234,7 @@ class Server:
         try:
             asyncio.run(self._serve(listener))
         except Exception as error:  # noqa: BLE001 - a thread that dies takes its program down
-            _LOG.critical("server %s has died", self.path, exc_info=error)
-            self._died(error)
+            self._desk.failed(error)
         finally:
             listener.close()
             _give_back(self.path, mine)
@@ -259,19 +245,105 @@ class Server:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_error)
         self._leaving = asyncio.Event()
-        server = await loop.create_unix_server(lambda: _Peer(self), sock=listener, backlog=16)
-        with self._publishing:
-            self._loop = loop
+        server = await loop.create_unix_server(
+            lambda: _Peer(self._desk), sock=listener, backlog=_BACKLOG
+        )
+        self._desk.opens(loop)
         self._up.set()
         try:
             await self._leaving.wait()
         finally:
             server.close()
-            await self._hang_up()
-            with self._publishing:
-                self._loop = None
+            await self._desk.hang_up()
+            self._desk.closes()
 
-    async def _hang_up(self) -> None:
+    def _on_error(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, OSError):  # out of descriptors, or a peer that broke off
+            self._desk.note(f"{context.get('message')}: {error}")
+        else:
+            self._desk.failed(error or RuntimeError(str(context.get("message"))))
+
+
+class _Desk:
+    """What the clients of a server share. All but ``publish`` and ``soon`` is the loop's alone."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        methods: Mapping[str, Method],
+        roles: Callable[[int], frozenset[str]],
+        handler: Handler,
+        now_ns: Callable[[], int],
+        hello: Callable[[], Mapping[str, Any]],
+        died: Callable[[BaseException], None],
+        clients: int,
+        interval_ns: int,
+        line_s: float,
+        slow_reader_s: float,
+    ) -> None:
+        self.methods = methods
+        self.roles = roles
+        self.handler = handler
+        self.now_ns = now_ns
+        self.hello = hello
+        self.clients = clients
+        self.interval_ns = interval_ns
+        self.line_s = line_s
+        self.slow_reader_s = slow_reader_s
+        self.peers: dict[int, _Peer] = {}
+        self._name = name
+        self._died = died
+        self._last_connection = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._publishing = threading.Lock()
+        self._newest: tuple[int, Mapping[str, Any], int] | None = None
+        self._flush_due = False
+        self._pushed_s = float("-inf")
+        self._notes_due_ns = 0
+        self._notes_dropped = 0
+
+    # --- from any thread ----------------------------------------------------------------------
+
+    def publish(self, snapshot: Mapping[str, Any]) -> None:
+        with self._publishing:
+            sequence = self._newest[0] + 1 if self._newest else 1
+            self._newest = (sequence, snapshot, self.now_ns())
+            if self._flush_due or self._loop is None:
+                return
+            self._flush_due = True
+        self.soon(self._flush)
+
+    def soon(self, act: Callable[[], object]) -> None:
+        """Run ``act`` on the server's thread; nothing where that has ended."""
+        loop = self._loop
+        if loop is None:
+            return
+        try:
+            loop.call_soon_threadsafe(act)
+        except RuntimeError:
+            _LOG.debug("%s has ended", self._name)
+
+    # --- on the server's thread ---------------------------------------------------------------
+
+    def opens(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._publishing:
+            self._loop = loop
+
+    def closes(self) -> None:
+        with self._publishing:
+            self._loop = None
+
+    def admit(self, peer: _Peer) -> int | None:
+        """Give a new client its number, which is never used again; None if there are too many."""
+        if len(self.peers) >= self.clients:
+            return None
+        self._last_connection += 1
+        self.peers[self._last_connection] = peer
+        return self._last_connection
+
+    async def hang_up(self) -> None:
         for peer in list(self.peers.values()):
             peer.hang_up()
         loop = asyncio.get_running_loop()
@@ -282,68 +354,41 @@ class Server:
             peer.abort()
         await asyncio.sleep(0)
 
-    def _on_error(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        if isinstance(error, OSError):  # out of descriptors, or a peer that broke off
-            self.note(f"{context.get('message')}: {error}")
-            return
-        _LOG.critical("server %s: %s", self.path, context.get("message"), exc_info=error)
-        self._died(error or RuntimeError(str(context.get("message"))))
-
-    def _soon(self, act: Callable[[], object]) -> None:
-        loop = self._loop
-        if loop is None:
-            return
-        try:
-            loop.call_soon_threadsafe(act)
-        except RuntimeError:
-            _LOG.debug("server %s has ended", self.path)
-
-    # --- on the server's thread ---------------------------------------------------------------
-
-    def admit(self, peer: _Peer) -> int | None:
-        """Give a new client its number; None where there are too many."""
-        if len(self.peers) >= self.clients:
-            return None
-        self._last_connection += 1
-        self.peers[self._last_connection] = peer
-        return self._last_connection
-
     def failed(self, error: BaseException) -> None:
-        """End the program over a bug in a handler."""
-        _LOG.critical("server %s: the handler failed", self.path, exc_info=error)
+        """End the program over a bug."""
+        _LOG.critical("%s has failed", self._name, exc_info=error)
         self._died(error)
-
-    def soon(self, act: Callable[[], object]) -> None:
-        """Run ``act`` on the server's thread; from any thread, also when it has ended."""
-        self._soon(act)
 
     def note(self, text: str) -> None:
         """Record what was refused at the door; a flood of it is counted, not written (F28)."""
         now_ns = self.now_ns()
-        step_ns = _NS_PER_S // _NOTES_PER_S
         due_ns = max(self._notes_due_ns, now_ns)
-        if due_ns - now_ns > 2 * _NS_PER_S:
+        if due_ns - now_ns > _NOTES_BURST_NS:
             self._notes_dropped += 1
             return
-        self._notes_due_ns = due_ns + step_ns
+        self._notes_due_ns = due_ns + _NS_PER_S // _NOTES_PER_S
         dropped, self._notes_dropped = self._notes_dropped, 0
         also = f" (and {dropped} more)" if dropped else ""
-        _LOG.warning("%s: %s%s", self.path.name, text, also)
+        _LOG.warning("%s: %s%s", self._name, text, also)
 
     def snapshot(self) -> dict[str, Any] | None:
         """Return the newest snapshot with its sequence and age; None before the first."""
-        newest = self._snapshot
+        newest = self._newest
         if newest is None:
             return None
         sequence, snapshot, at_ns = newest
-        age_ms = max(0, self.now_ns() - at_ns) // 1_000_000
+        age_ms = max(0, self.now_ns() - at_ns) // _NS_PER_MS
         return {**snapshot, "sequence": sequence, "age_ms": age_ms}
 
     def pushed(self) -> bytes | None:
-        """Return the newest snapshot as a line."""
+        """Return the newest snapshot as a line. Raises ProtocolFault for one that is too long."""
         snapshot = self.snapshot()
-        return None if snapshot is None else wire.notification_line("snapshot", snapshot)
+        if snapshot is None:
+            return None
+        line = wire.notification_line("snapshot", snapshot)
+        if len(line) > wire.REPLY_BYTES:
+            raise ProtocolFault(f"a snapshot of {len(line)} bytes: at most {wire.REPLY_BYTES}")
+        return line
 
     def _flush(self) -> None:
         loop = asyncio.get_running_loop()
@@ -356,19 +401,16 @@ class Server:
         self._pushed_s = loop.time()
         subscribers = [peer for peer in self.peers.values() if peer.subscribed]
         line = self.pushed() if subscribers else None
-        if line is None:
-            return
-        if len(line) > wire.REPLY_BYTES:
-            raise ProtocolFault(f"a snapshot of {len(line)} bytes: at most {wire.REPLY_BYTES}")
-        for peer in subscribers:
-            peer.push(line)
+        if line is not None:
+            for peer in subscribers:
+                peer.push(line)
 
 
 class _Peer(asyncio.BufferedProtocol):
     """One client: its buffer, its rate, what it waits for."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, desk: _Desk) -> None:
+        self._desk = desk
         self._buffer = bytearray(wire.REQUEST_BYTES + 1)
         self._filled = 0
         self._transport: asyncio.Transport | None = None
@@ -395,18 +437,18 @@ class _Peer(asyncio.BufferedProtocol):
         peer: socket.socket = transport.get_extra_info("socket")
         raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         _, self._uid, _ = struct.unpack("3i", raw)
-        server = self._server
-        self._roles = server.roles(self._uid)
+        desk = self._desk
+        self._roles = desk.roles(self._uid)
         if not self._roles:
             self._turn_away(Code.NOT_ALLOWED, f"user {self._uid} has no role on this pump")
             return
-        self._connection = server.admit(self)
+        self._connection = desk.admit(self)
         if self._connection is None:
             self._turn_away(
-                Code.TOO_MANY_CLIENTS, f"{server.clients} clients are connected, and no more may be"
+                Code.TOO_MANY_CLIENTS, f"{desk.clients} clients are connected, and no more may be"
             )
             return
-        self._hello_timer = self._later(server.line_s, self._no_hello)
+        self._hello_timer = self._later(desk.line_s, self._no_hello)
 
     def connection_lost(self, _: Exception | None) -> None:
         for timer in (self._line_timer, self._hello_timer, self._slow_timer):
@@ -417,7 +459,7 @@ class _Peer(asyncio.BufferedProtocol):
         self._waiting.clear()
         self._end()
         if self._connection is not None:
-            self._server.peers.pop(self._connection, None)
+            self._desk.peers.pop(self._connection, None)
         self._transport = None
 
     def eof_received(self) -> bool:
@@ -453,10 +495,10 @@ class _Peer(asyncio.BufferedProtocol):
         if left > wire.REQUEST_BYTES:
             self._turn_away(Code.TOO_LONG, f"a request has at most {wire.REQUEST_BYTES} bytes")
         elif left and self._line_timer is None:
-            self._line_timer = self._later(self._server.line_s, self._slow_line)
+            self._line_timer = self._later(self._desk.line_s, self._slow_line)
 
     def pause_writing(self) -> None:
-        self._slow_timer = self._later(self._server.slow_reader_s, self._slow_reader)
+        self._slow_timer = self._later(self._desk.slow_reader_s, self._slow_reader)
 
     def resume_writing(self) -> None:
         if self._slow_timer is not None:
@@ -464,7 +506,7 @@ class _Peer(asyncio.BufferedProtocol):
             self._slow_timer = None
         if self._behind:
             self._behind = False
-            line = self._server.pushed()
+            line = self._desk.pushed()
             if line is not None:
                 self.push(line)
 
@@ -489,26 +531,26 @@ class _Peer(asyncio.BufferedProtocol):
         self.subscribed = False
         if self._greeted and self._connection is not None:
             try:
-                self._server.handler.gone(self._connection)
+                self._desk.handler.gone(self._connection)
             except Exception as error:  # noqa: BLE001 - whatever it is, it ends the program
-                self._server.failed(error)
+                self._desk.failed(error)
 
     def _turn_away(self, code: Code, text: str, data: Mapping[str, Any] | None = None) -> None:
-        self._server.note(f"user {self._uid}: {text} ({code})")
+        self._desk.note(f"user {self._uid}: {text} ({code})")
         self._send(wire.error_line(None, code, text, data))
         self.hang_up()
 
     def _no_hello(self) -> None:
         if not self._greeted:
-            self._turn_away(Code.TOO_SLOW, f"no hello within {self._server.line_s:g} s")
+            self._turn_away(Code.TOO_SLOW, f"no hello within {self._desk.line_s:g} s")
 
     def _slow_line(self) -> None:
         self._line_timer = None
-        self._turn_away(Code.TOO_SLOW, f"a line was not finished within {self._server.line_s:g} s")
+        self._turn_away(Code.TOO_SLOW, f"a line was not finished within {self._desk.line_s:g} s")
 
     def _slow_reader(self) -> None:
         self._slow_timer = None
-        self._server.note(f"user {self._uid}: does not read, so its connection was closed")
+        self._desk.note(f"user {self._uid}: does not read, so its connection was closed")
         self.abort()
 
     def _later(self, delay_s: float, act: Callable[[], object]) -> asyncio.TimerHandle:
@@ -529,12 +571,12 @@ class _Peer(asyncio.BufferedProtocol):
 
     def _over_rate(self) -> bool:
         """Count a request; say whether it is over the rate (a bucket of one second)."""
-        now_ns = self._server.now_ns()
+        now_ns = self._desk.now_ns()
         due_ns = max(self._due_ns, now_ns)
-        if due_ns - now_ns > _NS_PER_S - self._server.interval_ns:
+        if due_ns - now_ns > _NS_PER_S - self._desk.interval_ns:
             self._over += 1
             return True
-        self._due_ns = due_ns + self._server.interval_ns
+        self._due_ns = due_ns + self._desk.interval_ns
         self._over = 0
         return False
 
@@ -545,7 +587,7 @@ class _Peer(asyncio.BufferedProtocol):
         if not self._greeted:
             self._refuse(request.id, Code.HELLO_FIRST, "the first message must be hello")
             return
-        method = self._server.methods.get(request.method)
+        method = self._desk.methods.get(request.method)
         if method is None:
             self._refuse(
                 request.id, Code.UNKNOWN_METHOD, f"there is no method {wire.shown(request.method)}"
@@ -564,7 +606,7 @@ class _Peer(asyncio.BufferedProtocol):
         if method.urgent:
             self._guarded(method, params)
         elif over:
-            rate = _NS_PER_S // self._server.interval_ns
+            rate = _NS_PER_S // self._desk.interval_ns
             self._refuse(request.id, Code.TOO_MANY_REQUESTS, f"at most {rate} requests a second")
             return
         self._hand_over(request.id, method, params)
@@ -577,7 +619,7 @@ class _Peer(asyncio.BufferedProtocol):
                 "update the older one"
             )
             data = {"client_protocol": theirs, "pump_protocol": wire.PROTOCOL}
-            self._server.note(f"user {self._uid}: {text}")
+            self._desk.note(f"user {self._uid}: {text}")
             self._send(wire.error_line(request.id, Code.WRONG_VERSION, text, data))
             self.hang_up()
             return
@@ -590,14 +632,14 @@ class _Peer(asyncio.BufferedProtocol):
             self._hello_timer.cancel()
             self._hello_timer = None
         self._greeted = True
-        about = {"protocol": wire.PROTOCOL, **self._server.about(), "roles": sorted(self._roles)}
+        about = {"protocol": wire.PROTOCOL, **self._desk.hello(), "roles": sorted(self._roles)}
         self._send(wire.result_line(request.id, about))
 
     def _guarded(self, method: Method, params: BaseModel) -> None:
         try:
-            self._server.handler.urgent(self._number(), self._uid, method.name, params)
+            self._desk.handler.urgent(self._number(), self._uid, method.name, params)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends the program
-            self._server.failed(error)
+            self._desk.failed(error)
 
     def _hand_over(self, request_id: int | str, method: Method, params: BaseModel) -> None:
         if method.serves:
@@ -615,15 +657,15 @@ class _Peer(asyncio.BufferedProtocol):
         self._waiting[request_id] = self._later(
             method.answer_s, lambda: self._answered(request_id, late)
         )
-        answer = _once(lambda given: self._server.soon(lambda: self._answered(request_id, given)))
+        answer = _once(lambda given: self._desk.soon(lambda: self._answered(request_id, given)))
         try:
-            self._server.handler.request(self._number(), self._uid, method.name, params, answer)
+            self._desk.handler.request(self._number(), self._uid, method.name, params, answer)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends the program
             self._answered(request_id, Unknown("the program failed while it worked on this"))
-            self._server.failed(error)
+            self._desk.failed(error)
 
     def _serve_snapshot(self, request_id: int | str, *, subscribe: bool) -> None:
-        snapshot = self._server.snapshot()
+        snapshot = self._desk.snapshot()
         if snapshot is None:
             self._failed(request_id, "E301", "the program is starting and has no state yet")
             return
@@ -646,7 +688,10 @@ class _Peer(asyncio.BufferedProtocol):
                 else:
                     self._send(line)
             case Refused(reasons):
-                listed = [dict(reason) for reason in reasons]
+                listed = [
+                    {key: said for key, said in reason.items() if said not in (None, "")}
+                    for reason in reasons
+                ]
                 text = "refused: " + "; ".join(str(reason["text"]) for reason in listed)
                 self._send(
                     wire.error_line(
@@ -670,7 +715,7 @@ class _Peer(asyncio.BufferedProtocol):
         text: str,
         data: Mapping[str, Any] | None = None,
     ) -> None:
-        self._server.note(f"user {self._uid}: {text} ({code})")
+        self._desk.note(f"user {self._uid}: {text} ({code})")
         self._send(wire.error_line(request_id, code, text, data))
 
     def _refuse_parameters(self, request_id: int | str, reasons: list[dict[str, Any]]) -> None:
@@ -691,7 +736,7 @@ class _Peer(asyncio.BufferedProtocol):
         if transport is None or transport.is_closing():
             return
         if transport.get_write_buffer_size() + len(line) > _QUEUED_BYTES:
-            self._server.note(f"user {self._uid}: does not read its answers, so it was closed")
+            self._desk.note(f"user {self._uid}: does not read its answers, so it was closed")
             self.abort()
             return
         transport.write(line)

@@ -27,7 +27,15 @@ from appliance.cli.session import (
 from appliance.client.errors import NoPump, OutcomeUnknown
 from appliance.client.messages import Dose, Review, Speed
 from appliance.client.pump import PumpClient, new_request_id
-from appliance.client.words import BENCH, SPEEDS, format_dose, in_words, review_words, share_uu
+from appliance.client.words import (
+    BENCH,
+    NS_PER_S,
+    SPEEDS,
+    format_dose,
+    in_words,
+    review_words,
+    steps_words,
+)
 
 _SLICE_S = 0.05  # how soon a Ctrl-C is acted on
 _SILENT_SLICES = 60  # 3 s without a snapshot: ask
@@ -133,7 +141,8 @@ def _reviewed_and_started(
         say_refused(review.reasons)
         end(Exit.REFUSED)
     if not as_json and (sys.stdout.isatty() or not yes):
-        for line in review_lines(review, speed):
+        clock = pump.status().clock
+        for line in review_lines(review, speed, None if clock is None else clock.utc_ns):
             click.echo(line)
     if not yes and not click.confirm(f"Deliver {format_dose(amount_uu)}?", default=False):
         say("not confirmed: nothing was delivered")
@@ -141,12 +150,14 @@ def _reviewed_and_started(
     return pump.deliver(request_id, amount_uu, review.token, speed=speed, stay=wait)
 
 
-def review_lines(review: Review, speed: str) -> list[str]:
+def review_lines(review: Review, speed: str, utc_ns: int | None) -> list[str]:
     """Say what the dose would be, what came before it, and what the limits leave (SR-08)."""
     lines = [f"{BENCH}  {review_words(review, speed)}"]
     last = review.last_bolus
     if last is not None:
-        ago = "" if last.ago_s is None else f", {in_words(last.ago_s)} ago"
+        ago = ""
+        if last.utc_ns is not None and utc_ns is not None:
+            ago = f", {in_words((utc_ns - last.utc_ns) // NS_PER_S)} ago"
         lines.append(f"  last bolus {format_dose(last.programmed_uu)}{ago}")
     told = (
         ("delivered in the last 60 min, at most", review.delivered_60_min_uu),
@@ -162,8 +173,8 @@ def review_lines(review: Review, speed: str) -> list[str]:
 def _refuse_another_amount(known: Dose, amount_uu: int) -> None:
     if known.programmed_uu != amount_uu:
         say(
-            f"refused: the id {known.id} belongs to a dose of {format_dose(known.programmed_uu)}, "
-            f"not of {format_dose(amount_uu)}"
+            f"refused: the id {known.id} belongs to a {known.kind} of "
+            f"{steps_words(known.programmed_steps, known)}, not of {format_dose(amount_uu)}"
         )
         end(Exit.REFUSED)
 
@@ -219,9 +230,9 @@ def _watched(
 
 
 def _show_progress(confirmed_steps: int, dose: Dose) -> None:
-    confirmed = format_dose(share_uu(confirmed_steps, dose))
-    line = f"{BENCH}  {confirmed} of {format_dose(dose.programmed_uu)} confirmed"
-    click.echo(f"\r{line}, {confirmed_steps} of {dose.programmed_steps} steps   ", nl=False)
+    confirmed = steps_words(confirmed_steps, dose)
+    line = f"{BENCH}  confirmed {confirmed} of {steps_words(dose.programmed_steps, dose)}"
+    click.echo(f"\r{line}   ", nl=False)
     sys.stdout.flush()
 
 

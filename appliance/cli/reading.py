@@ -28,7 +28,7 @@ from appliance.client.words import (
     format_dose,
     format_rate,
     in_words,
-    share_uu,
+    steps_words,
     time_words,
 )
 
@@ -153,7 +153,7 @@ def alarms(session: Session, *, as_json: bool) -> None:
 
 
 def alarm_lines(listed: Iterable[Alarm], utc_ns: int | None) -> list[str]:
-    """Say each alarm in two lines: what, and what to do."""
+    """Say each alarm: what it is, and below it what to do."""
     lines = []
     for alarm in listed:
         marks = [] if alarm.active else ["its cause has gone"]
@@ -166,8 +166,7 @@ def alarm_lines(listed: Iterable[Alarm], utc_ns: int | None) -> list[str]:
                 + (f" ({', '.join(marks)})" if marks else "")
             )
         )
-        if alarm.what_to_do:
-            lines.append("   " + safe(alarm.what_to_do))
+        lines += ["   " + safe(text) for text in alarm.what_to_do]
     return lines
 
 
@@ -273,21 +272,17 @@ def dose(session: Session, request_id: UUID, *, as_json: bool) -> None:
 
 def dose_line(found: Dose) -> str:
     """Say one dose in one line: programmed, issued, confirmed, and how sure that is."""
-    line = (
-        f"{BENCH}  {found.kind} programmed {format_dose(found.programmed_uu)} "
-        f"({found.programmed_steps} steps), issued {_steps(found.issued_steps, found)}, "
-        f"confirmed {_steps(found.confirmed_steps, found)}"
-    )
+    line = f"{BENCH}  {found.kind}"
+    if found.programmed_steps is not None:
+        line += f" programmed {steps_words(found.programmed_steps, found)},"
+    line += f" issued {steps_words(found.issued_steps, found)},"
+    line += f" confirmed {steps_words(found.confirmed_steps, found)}"
     if found.running:
         return safe(f"{line}: still running")
     if found.certain:
         sure = "exact"
     else:
-        most = _steps(found.maximum_steps, found)
+        most = steps_words(found.maximum_steps, found)
         sure = f"{found.certainty.upper()}, at most {most}"
     ended = f"; {found.outcome}" + (f": {found.why}" if found.why else "")
     return safe(f"{line}, {sure}{ended}")
-
-
-def _steps(steps: int, found: Dose) -> str:
-    return f"{format_dose(share_uu(steps, found))} ({steps} steps)"

@@ -148,9 +148,9 @@ def say_refused(reasons: Sequence[Reason]) -> None:
     say("refused" if len(reasons) == 1 else f"refused, for {len(reasons)} reasons")
     for reason in reasons:
         details = []
-        if reason.field is not None and reason.field not in reason.text:
+        if reason.field and reason.field not in reason.text:
             details.append(f"{reason.field} = {reason.value}")
-        if reason.range is not None and reason.range not in reason.text:
+        if reason.range and reason.range not in reason.text:
             details.append(f"allowed: {reason.range}")
         say(f"  {reason.text}" + (f" ({'; '.join(details)})" if details else ""))
 

@@ -261,15 +261,16 @@ OPEN = "open"
 class Dose(Result):
     """A dose in four words: programmed, issued, confirmed, and the most that can have moved.
 
-    ``certainty`` is "exact", "uncertain" (confirmed to maximum) or "unknown"; ``outcome`` is None
-    while the dose runs. ``why`` says what ended it.
+    ``certainty`` is "exact", "uncertain" (confirmed to maximum) or "unknown"; ``outcome`` is
+    "open" while the dose runs, ``why`` says what ended it. Basal is programmed as a rate, not as an
+    amount: there the programmed numbers are None. ``issued_steps`` is None where no count is left.
     """
 
     id: str
     kind: str
-    programmed_uu: int
-    programmed_steps: int
-    issued_steps: int
+    programmed_uu: int | None
+    programmed_steps: int | None
+    issued_steps: int | None
     confirmed_steps: int
     maximum_steps: int
     certainty: str
@@ -300,7 +301,6 @@ class LastBolus(Result):
     """The bolus before this one (SR-08)."""
 
     programmed_uu: int
-    ago_s: int | None = None
     utc_ns: int | None = None
 
 
@@ -329,7 +329,7 @@ class Alarm(Result):
     name: str
     priority: str
     text: str
-    what_to_do: str = ""
+    what_to_do: list[str] = Field(default_factory=list)
     since_utc_ns: int | None = None
     active: bool = True
     acknowledged: bool = False
@@ -422,7 +422,7 @@ class HistoryRow(Result):
     """One thing that happened. The amounts are None where it moved nothing."""
 
     seq: int
-    id: str
+    id: str | None
     kind: str
     programmed_uu: int | None = None
     programmed_steps: int | None = None

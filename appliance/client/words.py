@@ -38,6 +38,7 @@ __all__ = [
     "parse_reservoir",
     "review_words",
     "share_uu",
+    "steps_words",
     "time_words",
 ]
 
@@ -94,12 +95,23 @@ def time_words(utc_ns: int | None, offset_s: int | None = 0) -> str:
     return f"{seen:%Y-%m-%d %H:%M:%S}"
 
 
-def share_uu(steps: int, dose: Dose) -> int:
+def share_uu(steps: int, dose: Dose) -> int | None:
     """Return what ``steps`` of a dose are in microunits: their share of its programmed amount.
 
     All steps are the whole amount, so equal steps read as equal amounts; a part is rounded down.
+    None where no amount was programmed (basal).
     """
-    return dose.programmed_uu * steps // dose.programmed_steps if dose.programmed_steps else 0
+    if dose.programmed_uu is None or not dose.programmed_steps:
+        return None
+    return dose.programmed_uu * steps // dose.programmed_steps
+
+
+def steps_words(steps: int | None, dose: Dose) -> str:
+    """Write steps of a dose with what they are in units, where that is known."""
+    if steps is None:
+        return "an unknown number of steps"
+    share = share_uu(steps, dose)
+    return f"{steps} steps" if share is None else f"{format_dose(share)} ({steps} steps)"
 
 
 def review_words(review: Review, speed: str) -> str:

@@ -15,7 +15,8 @@ from appliance.adapters.server import ALL_ROLES, Answer, Done, Failed, Refused, 
 from appliance.client.messages import NO_SUCH_DOSE, PUMP_METHODS
 from appliance.client.pump import PumpClient, new_request_id
 
-HELLO = {"pump": "Bench 1", "version": "0.1.0", "speed": 1, "bench": True, "utc_ns": 10**18}
+NOW_UTC_NS = 1_790_000_000 * 10**9
+HELLO = {"pump": "Bench 1", "version": "0.1.0", "speed": 1, "bench": True, "utc_ns": NOW_UTC_NS}
 
 
 def snapshot(**changed: Any) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def snapshot(**changed: Any) -> dict[str, Any]:
         "pids": {"pumpd": 11, "pump-stepper": 12, "pump-guard": 13},
         "why": [],
         "bolus": None,
-        "clock": {"utc_ns": 1_790_000_000 * 10**9, "offset_s": 0, "quality": "synchronised"},
+        "clock": {"utc_ns": NOW_UTC_NS, "offset_s": 0, "quality": "synchronised"},
         "speed": 1,
         "bench": True,
         "limits": {"max_bolus_uu": 10_000_000, "min_interval_s": 60},
@@ -103,7 +104,7 @@ class ScriptedPump:
                 "reasons": [],
                 "token": "a-token",
                 "token_s": 30,
-                "last_bolus": {"programmed_uu": 1_000_000, "ago_s": 5_400},
+                "last_bolus": {"programmed_uu": 1_000_000, "utc_ns": NOW_UTC_NS - 5_400 * 10**9},
                 "delivered_60_min_uu": 850_000,
                 "left_60_min_uu": 12_500_000,
                 "left_24_h_uu": 48_000_000,

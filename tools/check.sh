@@ -90,9 +90,17 @@ stage 'dead code' vulture
 stage shell shell
 
 # The real programs have the computer to themselves: two of their tests side by side would measure
-# each other's lateness.
-stage tests tests -n 2 --ignore=tests/system "$@"
-[[ ! -d tests/system ]] || stage programs tests "$@" tests/system
+# each other's lateness. Tests that are named by their path run one by one as well.
+named=''
+for word; do
+  [[ ! -e ${word%%::*} ]] || named=1
+done
+if [[ -n $named ]]; then
+  stage tests tests "$@"
+else
+  stage tests tests -n 2 --ignore=tests/system "$@"
+  [[ ! -d tests/system ]] || stage programs tests "$@" tests/system
+fi
 if [[ ! -e $scratch/some_ran ]] && [[ ! " ${failed[*]} " =~ \ (tests|programs)\  ]]; then
   echo 'No test is meant by these words.'
   failed+=(tests)

@@ -78,9 +78,8 @@ def check(folder: Path, demo: "subprocess.Popen[bytes]", log: Path) -> None:
     print(pumpctl(folder, "bolus", BOLUS_U, "--yes", "--wait"), end="")
     pumpctl(folder, "suspend")  # so that nothing moves between the accounts compared below
 
-    history = asked(folder, "history")
-    rows = history if isinstance(history, list) else history["rows"]
-    boluses = [row for row in rows if row["programmed_uu"] == BOLUS_UU]
+    rows = asked(folder, "history")["rows"]
+    boluses = [row for row in rows if row.get("programmed_uu") == BOLUS_UU]
     if len(boluses) != 1:
         fail(f"history shows {len(boluses)} boluses of {BOLUS_U} U, not one")
     steps = {name: boluses[0][f"{name}_steps"] for name in ("programmed", "issued", "confirmed")}

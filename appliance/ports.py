@@ -67,6 +67,10 @@ class StepActuator(Protocol):
         """
         ...
 
+    def wait_ns(self) -> int:
+        """Return the real ns until the motor can take the next edge; 0 where it can now."""
+        ...
+
     def allow(self, steps: int) -> None:
         """Raise the step budget by ``steps``: called once for each lease, with its whole count."""
         ...

@@ -106,13 +106,17 @@ class Bye(Record):
 
 @dataclass(frozen=True, slots=True)
 class Lease(Record):
-    """Allow ``steps`` more of the motor. Durable before it is sent; to the guard first, then the stepper."""
+    """Allow ``steps`` more of the motor. Durable before it is sent; to the guard first, then the stepper.
+
+    ``stops`` is how many stops the sender knows of: a lease from before a stop is void.
+    """
 
     KIND: ClassVar[int] = 10
     number: int
     motion: int
     direction: int
     steps: int
+    stops: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,8 @@ class Programme(Record):
 
     ``carry_high`` and ``carry_low`` hold what is owed already, ``high * 2**62 + low``, in uu * ns *
     ratio_steps per hour. With ``follows`` the programme of that number gives its own carry to this one
-    at its end, so nothing is lost between two rates even when `pumpd` is late.
+    at its end, so nothing is lost between two rates even when `pumpd` is late. ``stops`` as in a lease:
+    a programme that crossed a stop on its way does not start.
     """
 
     KIND: ClassVar[int] = 11
@@ -134,6 +139,7 @@ class Programme(Record):
     carry_high: int
     carry_low: int
     follows: int
+    stops: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +154,10 @@ class Carry(Record):
 
 @dataclass(frozen=True, slots=True)
 class Stop(Record):
-    """End programme ``number``, or all of them and whatever is queued when it is 0."""
+    """End programme ``number``; when it is 0, all of them, and every lease is void.
+
+    The stepper counts the stops with 0: what was sent before one cannot start after it.
+    """
 
     KIND: ClassVar[int] = 13
     number: int
@@ -178,6 +187,7 @@ class Progress(Record):
     driver_fault: int
     test_edges: int
     turns: int
+    stops: int
     at_ns: int
 
 
@@ -221,7 +231,7 @@ class Realtime(Record):
     fifo: int
     memory_locked: int
     refusal_errno: int
-    worst_wake_ns: int
+    pid: int
 
 
 # ------------------------------------------------------------------ stepper and guard
@@ -229,7 +239,10 @@ class Realtime(Record):
 
 @dataclass(frozen=True, slots=True)
 class Beat(Record):
-    """Sent every 10 ms while armed and ten times a second at rest; without it ENABLE drops."""
+    """Sent every 10 ms while armed and ten times a second at rest; without it ENABLE drops.
+
+    ``wish`` rises with each change of ``want_enable``, so that an answer to an older wish is known as such.
+    """
 
     KIND: ClassVar[int] = 30
     run: int
@@ -237,14 +250,17 @@ class Beat(Record):
     issued_steps: int
     want_enable: int
     armed: int
+    wish: int
+    at_ns: int
 
 
 @dataclass(frozen=True, slots=True)
 class Enable(Record):
-    """The guard's answer: ENABLE is on (1) or off (0). No step before it is on."""
+    """The guard's answer to ``wish``: ENABLE is on (1) or off (0). No step before it is on."""
 
     KIND: ClassVar[int] = 31
     on: int
+    wish: int
 
 
 # ------------------------------------------------------------------ pumpd to guard
@@ -290,10 +306,11 @@ class Signal(Record):
 
 @dataclass(frozen=True, slots=True)
 class Rearm(Record):
-    """Clear the latch: a person has acknowledged, and the self-test of ``run`` begins."""
+    """Begin ``run``: totals start at 0. Where a trip is latched, only ``acknowledged`` = 1 clears it."""
 
     KIND: ClassVar[int] = 44
     run: int
+    acknowledged: int
 
 
 # ------------------------------------------------------------------ guard to pumpd
@@ -304,7 +321,8 @@ class GuardHello(Record):
     """What the guard remembers: of ``run``, and the last ledger head it was told.
 
     ``since_start`` is 1 where the guard saw the whole of that run, so that its count closes doses.
-    ``lifetime_steps`` is the total of all runs, from the guard's own file. The head follows as a ``Head``.
+    ``lifetime_steps`` is the total of all runs, from the guard's own file; ``fresh`` is 1 where it found
+    none. The head that it was told last follows as a ``Head``.
     """
 
     KIND: ClassVar[int] = 50

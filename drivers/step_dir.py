@@ -121,6 +121,9 @@ class StepDirAxis:
             raise ActuatorFault(f"STEP stays high: {error}", issued_steps=1) from error
         return 1
 
+    def wait_ns(self) -> int:
+        return max(0, self._earliest_ns - self._now_ns())
+
     def allow(self, steps: int) -> None:
         if steps < 0:
             raise ValueError(f"a step budget grows by 0 or more, not by {steps}")

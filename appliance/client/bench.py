@@ -32,7 +32,7 @@ class BenchStatus(Result):
 
     steps_forward: int
     steps_reverse: int
-    volume_nl: int
+    volume_nl: float
     enable: bool
 
 

@@ -1,0 +1,127 @@
+"""The alarms: one table. A code is never used again for anything else; the ledger keeps it.
+
+Priorities follow IEC 60601-1-8. Every alarm here is about stopped or uncertain delivery or its near
+future, so it latches: it stays after its cause until a person acknowledges it (SR-51).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class Priority(IntEnum):
+    """The standard's three priorities; the highest active one has light and sound."""
+
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+
+
+class AlarmCode(StrEnum):
+    """The name of each condition."""
+
+    OCCLUSION = "A01"
+    EMPTY = "A02"
+    LOW_RESERVOIR = "A03"
+    VERY_LOW_RESERVOIR = "A04"
+    END_OF_TRAVEL = "A05"
+    MOTOR_FAULT = "A06"
+    GUARD_TRIP = "A07"
+    LEDGER_FAILURE = "A08"
+    DELIVERY_UNCERTAIN = "A09"
+    CLOCK_NOT_SET = "A10"
+    TIMING_FAULT = "A11"
+    UNCLEAN_RESTART = "A12"
+    LIMIT_HELD = "A13"
+    SENSOR_FAULT = "A14"
+    NO_LIVE_STOP = "A15"
+    HISTORY_UNKNOWN = "A16"
+    CLOCK_STEPPED = "A17"
+    SELF_TEST = "A18"
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmKind:
+    """One row: how urgent, what it is called, and what a person does."""
+
+    priority: Priority
+    name: str
+    what_to_do: tuple[str, ...]
+
+
+_RESUME = "Acknowledge, then resume: the self-test runs first."
+
+TABLE: Mapping[AlarmCode, AlarmKind] = {
+    AlarmCode.OCCLUSION: AlarmKind(
+        Priority.HIGH,
+        "Occlusion",
+        ("Free the line and let the pressure go.", "What escapes is no delivery.", _RESUME),
+    ),
+    AlarmCode.EMPTY: AlarmKind(
+        Priority.HIGH, "Reservoir empty", ("Load a fresh cartridge.", _RESUME)
+    ),
+    AlarmCode.LOW_RESERVOIR: AlarmKind(
+        Priority.LOW, "Low reservoir", ("Keep a fresh cartridge at hand.",)
+    ),
+    AlarmCode.VERY_LOW_RESERVOIR: AlarmKind(
+        Priority.MEDIUM, "Very low reservoir", ("Load a fresh cartridge soon.",)
+    ),
+    AlarmCode.END_OF_TRAVEL: AlarmKind(
+        Priority.HIGH,
+        "End of travel",
+        ("The plunger is at its end: load a fresh cartridge.", _RESUME),
+    ),
+    AlarmCode.MOTOR_FAULT: AlarmKind(
+        Priority.HIGH, "Motor fault", ("Look at the motor driver, its supply and its wires.", _RESUME)
+    ),
+    AlarmCode.GUARD_TRIP: AlarmKind(
+        Priority.HIGH, "Guard trip", ("The second channel cut the motor off.", _RESUME)
+    ),
+    AlarmCode.LEDGER_FAILURE: AlarmKind(
+        Priority.HIGH,
+        "Ledger failure",
+        ("The record of doses cannot be written: look at the disk.", _RESUME),
+    ),
+    AlarmCode.DELIVERY_UNCERTAIN: AlarmKind(
+        Priority.HIGH,
+        "Delivery uncertain",
+        ("Read both bounds in the history: limits count the larger.", _RESUME),
+    ),
+    AlarmCode.CLOCK_NOT_SET: AlarmKind(
+        Priority.MEDIUM, "Clock not set", ("Set the time: the basal schedule follows it.",)
+    ),
+    AlarmCode.TIMING_FAULT: AlarmKind(
+        Priority.HIGH, "Steps came late", ("The computer was too busy for the motor.", _RESUME)
+    ),
+    AlarmCode.UNCLEAN_RESTART: AlarmKind(
+        Priority.HIGH,
+        "Stopped unexpectedly",
+        ("The pump program ended without a stop; nothing was resumed.", _RESUME),
+    ),
+    AlarmCode.LIMIT_HELD: AlarmKind(
+        Priority.MEDIUM,
+        "Basal held by a limit",
+        ("Basal goes on by itself when the window has room; nothing is made up.",),
+    ),
+    AlarmCode.SENSOR_FAULT: AlarmKind(
+        Priority.MEDIUM, "Force sensor fault", ("Occlusions are not seen: look at the sensor.",)
+    ),
+    AlarmCode.NO_LIVE_STOP: AlarmKind(
+        Priority.MEDIUM,
+        "Bolus stopped: nobody could have",
+        ("The program that started the bolus went away, and no other way to stop it was live.",),
+    ),
+    AlarmCode.HISTORY_UNKNOWN: AlarmKind(
+        Priority.HIGH,
+        "Earlier doses unknown",
+        ("The record is missing, older than the guard's, or broken.", _RESUME),
+    ),
+    AlarmCode.CLOCK_STEPPED: AlarmKind(
+        Priority.LOW, "Clock changed", ("The basal schedule follows the new time from now on.",)
+    ),
+    AlarmCode.SELF_TEST: AlarmKind(
+        Priority.HIGH, "Self-test failed", ("Every reason is listed: pumpctl status.", "Then resume.")
+    ),
+}

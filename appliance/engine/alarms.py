@@ -1,0 +1,142 @@
+"""The board of alarms: raised once for a cause, recorded, latched until acknowledged, shown by priority."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from appliance.domain.alarms import TABLE, AlarmCode, Priority
+from appliance.engine.book import AlarmRow
+from appliance.engine.context import Context
+from appliance.engine.messages import ToGuard
+from appliance.records import Signal
+
+
+class AlarmBoard:
+    """What stands in the book, and what is on its way there."""
+
+    def __init__(self, context: Context) -> None:
+        self._c = context
+        self._rising: dict[AlarmCode, str] = {}
+        self._shown = -1
+
+    def raise_(self, code: AlarmCode, text: str) -> None:
+        """Raise an alarm, unless it is active already."""
+        if code in self._rising or any(
+            one.active and not one.acknowledged and one.code == code.value
+            for one in self._c.book.alarms.values()
+        ):
+            return
+        number = self._c.book.next_alarm + len(self._rising)
+        self._rising[code] = text
+        body = self._body(number, code.value, "raised", text, "pump")
+        self._c.write([self._c.entry("alarm", body)], lambda _rows: self._risen(code))
+
+    def _risen(self, code: AlarmCode) -> None:
+        self._rising.pop(code, None)
+
+    def clear(self, code: AlarmCode) -> None:
+        """Record that the cause of an alarm is gone; it stays until somebody acknowledges it."""
+        for one in list(self._c.book.alarms.values()):
+            if one.code == code.value and one.active:
+                # Marked here too, so that one cause writes one row however long the disk takes.
+                one.active = False
+                body = self._body(one.number, one.code, "cleared", one.text, "pump")
+                self._c.write([self._c.entry("alarm", body)])
+
+    def acknowledge(self, number: int | None, by: str) -> list[int]:
+        """Have one alarm, or all, acknowledged; return their numbers."""
+        chosen = [
+            one
+            for one in self._c.book.alarms.values()
+            if (number is None or one.number == number) and not one.acknowledged
+        ]
+        entries = [
+            self._c.entry(
+                "alarm", self._body(one.number, one.code, "acknowledged", one.text, by)
+            )
+            for one in chosen
+        ]
+        # Causes that are events, not conditions, are over with the acknowledgement.
+        entries += [
+            self._c.entry("alarm", self._body(one.number, one.code, "cleared", one.text, "pump"))
+            for one in chosen
+            if one.active and AlarmCode(one.code) not in _CONDITIONS
+        ]
+        if entries:
+            self._c.write(entries)
+        return [one.number for one in chosen]
+
+    @property
+    def unacknowledged(self) -> list[AlarmRow]:
+        """Return the alarms that nobody has acknowledged, and those on their way to the disk."""
+        return [one for one in self._c.book.alarms.values() if not one.acknowledged]
+
+    def blocking(self) -> list[AlarmRow]:
+        """Return the alarms that must be acknowledged before a resume."""
+        return [
+            one
+            for one in self.unacknowledged
+            if TABLE[AlarmCode(one.code)].priority is Priority.HIGH
+        ]
+
+    @property
+    def rising(self) -> bool:
+        """Say whether an alarm is on its way to the disk."""
+        return bool(self._rising)
+
+    def signal(self) -> None:
+        """Tell the guard the highest priority, when it has changed."""
+        codes = [AlarmCode(one.code) for one in self.unacknowledged] + list(self._rising)
+        priority = max((int(TABLE[code].priority) for code in codes), default=0)
+        if priority != self._shown:
+            self._shown = priority
+            self._c.add(ToGuard(Signal(priority, int(priority > 0))))
+
+    def forget_signal(self) -> None:
+        """The guard is new: tell it again."""
+        self._shown = -1
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Return the standing alarms, the most urgent first."""
+        rows = sorted(
+            self._c.book.alarms.values(),
+            key=lambda one: (-TABLE[AlarmCode(one.code)].priority, one.number),
+        )
+        return [
+            {
+                "number": one.number,
+                "code": one.code,
+                "name": TABLE[AlarmCode(one.code)].name,
+                "priority": TABLE[AlarmCode(one.code)].priority.name.lower(),
+                "text": one.text,
+                "what_to_do": list(TABLE[AlarmCode(one.code)].what_to_do),
+                "since_utc_ns": one.since_utc_ns,
+                "active": one.active,
+                "acknowledged": one.acknowledged,
+            }
+            for one in rows
+        ]
+
+    @staticmethod
+    def _body(number: int, code: str, event: str, text: str, by: str) -> dict[str, Any]:
+        return {
+            "number": number,
+            "code": code,
+            "name": TABLE[AlarmCode(code)].name,
+            "priority": TABLE[AlarmCode(code)].priority.name.lower(),
+            "event": event,
+            "text": text,
+            "by": by,
+        }
+
+
+_CONDITIONS = frozenset(
+    {
+        AlarmCode.LOW_RESERVOIR,
+        AlarmCode.VERY_LOW_RESERVOIR,
+        AlarmCode.CLOCK_NOT_SET,
+        AlarmCode.LIMIT_HELD,
+        AlarmCode.SENSOR_FAULT,
+        AlarmCode.LEDGER_FAILURE,
+    }
+)

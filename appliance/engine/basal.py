@@ -1,0 +1,195 @@
+"""Basal: the day's schedule turned into programmes, a block at a time.
+
+A block is one rate from an instant until the next segment, at most an hour. The block after it is given to
+the stepper ahead of time and takes its carry over, so a late `pumpd` loses nothing between two rates. Local
+wall time selects the segment, and nothing else: what the calendar alone saw is never delivered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid5
+
+from appliance.domain.basal import Profile, Segment, ns_of_local_day
+from appliance.domain.limits import Piece
+from appliance.domain.outcomes import DoseKind
+from appliance.domain.units import NS_PER_H, NS_PER_MIN
+from appliance.engine.context import Context
+from appliance.engine.motor import Job, Motor, Phase
+from appliance.ports import Row
+from appliance.records import NO_LIMIT, Motion
+
+_NAMESPACE = UUID("6f4a2f0c-9d0b-5a53-8d0e-0b1f6c1f7a11")  # of basal blocks: ids like a bolus's
+_BLOCK_NS = NS_PER_H
+_RETRY_NS = NS_PER_MIN
+
+
+def profile_of(name: str, raw: Sequence[Any]) -> Profile:
+    """Return a profile from what the ledger or the wire holds. Raises BadProfile."""
+    return Profile(
+        name, tuple(Segment(one["start_min_of_day"], one["rate_uu_per_h"]) for one in raw)
+    )
+
+
+class Basal:
+    """Keeps a block running while the pump runs."""
+
+    def __init__(self, context: Context, motor: Motor) -> None:
+        self._c = context
+        self._motor = motor
+        self._epoch = 0
+        self._writing = False
+        self.on = False
+        self._blocks: list[Job] = []
+        self._next_look_ns = 0
+        self.held_since_ns: int | None = None
+
+    @property
+    def profile(self) -> Profile | None:
+        """Return the profile in use, or None."""
+        name = self._c.book.settings.get("basal.active")
+        profiles = self._c.book.settings.get("basal.profiles", {})
+        return profile_of(str(name), profiles[name]) if name in profiles else None
+
+    def rate_uu_per_h(self) -> int:
+        """Return the rate that runs now: 0 where none does."""
+        running = [one for one in self._blocks if one.given and one.ended is None]
+        return running[0].rate_uu_per_h if running else 0
+
+    def scheduled_uu_per_h(self) -> int:
+        """Return the rate that the profile asks for now, delivered or not."""
+        profile = self.profile
+        if profile is None:
+            return 0
+        return self._segment(profile, self._c.now_ns).rate_uu_per_h
+
+    def start(self) -> None:
+        """Deliver from now on; nothing is owed for the time before."""
+        if not self.on:
+            self.on = True
+            self._next_look_ns = 0
+
+    def stop(self) -> None:
+        """Owe nothing from now on; the blocks end with the motor's release, or one by one."""
+        self.on = False
+        self.held_since_ns = None
+        self._epoch += 1
+
+    def anchor_anew(self) -> None:
+        """End the running blocks and begin anew from now: the profile or the wall clock has changed."""
+        self._epoch += 1
+        self._next_look_ns = 0
+        for job in reversed(self._blocks):
+            self._motor.stop(job.number)
+
+    def hold(self) -> None:
+        """Stop basal because a window limit leaves no room; it is tried again every minute."""
+        if self.held_since_ns is None:
+            self.held_since_ns = self._c.now_ns
+        self.anchor_anew()
+        self._next_look_ns = self._c.now_ns + _RETRY_NS
+
+    def drop(self, number: int) -> None:
+        """Forget a block that is closed."""
+        self._blocks = [one for one in self._blocks if one.number != number]
+
+    def clear(self) -> None:
+        """Forget every block: the motor's paperwork of them is closed."""
+        self._blocks = []
+
+    def turn(self) -> None:
+        """Begin the first block, or give the next one ahead of time."""
+        if not self.on or self._writing or self._motor.phase not in (Phase.IDLE, Phase.ACTIVE):
+            return
+        now_ns = self._c.now_ns
+        if now_ns < self._next_look_ns:
+            return
+        profile = self.profile
+        if profile is None or self._c.limits is None:
+            return
+        live = [one for one in self._blocks if one.ended is None]
+        if not live:
+            self._begin(profile, now_ns, 0)
+        elif len(live) == 1 and live[0].until_ns - now_ns <= self._c.times.ahead_ns:
+            self._begin(profile, live[0].until_ns, live[0].number)
+
+    def wake_ns(self) -> int:
+        """Return when the next block has to be looked at."""
+        if not self.on or self._writing:
+            return NO_LIMIT
+        live = [one for one in self._blocks if one.ended is None]
+        if not live:
+            return max(self._next_look_ns, self._c.now_ns + 1)
+        if len(live) == 1:
+            return max(self._next_look_ns, live[0].until_ns - self._c.times.ahead_ns)
+        return live[0].until_ns
+
+    def plan(self, until_ns: int) -> list[Piece]:
+        """Return what the schedule asks for from now until ``until_ns``, in pieces of one rate."""
+        profile = self.profile
+        if profile is None or not self.on:
+            return []
+        pieces, at_ns = [], self._c.now_ns
+        while at_ns < until_ns:
+            segment = self._segment(profile, at_ns)
+            end_ns = min(until_ns, at_ns + profile.ns_to_next_segment(self._ns_of_day(at_ns)))
+            if segment.rate_uu_per_h:
+                pieces.append(Piece(at_ns, end_ns, segment.rate_uu_per_h))
+            at_ns = end_ns
+        return pieces
+
+    # ------------------------------------------------------------------ one block
+
+    def _begin(self, profile: Profile, start_ns: int, follows: int) -> None:
+        segment = self._segment(profile, start_ns)
+        to_next_ns = profile.ns_to_next_segment(self._ns_of_day(start_ns))
+        if segment.rate_uu_per_h == 0:
+            self._next_look_ns = start_ns + to_next_ns
+            return
+        number = self._c.new_programme()
+        job = Job(
+            number=number,
+            request_id=str(uuid5(_NAMESPACE, f"{self._motor.run}/{number}")),
+            kind=DoseKind.BASAL.value,
+            motion=Motion.DOSE,
+            rate_uu_per_h=segment.rate_uu_per_h,
+            steps=NO_LIMIT,
+            start_ns=start_ns,
+            until_ns=start_ns + min(to_next_ns, _BLOCK_NS),
+            follows=follows,
+        )
+        body = {
+            "request_id": job.request_id,
+            "dose": job.kind,
+            "programmed_uu": None,
+            "programmed_steps": None,
+            "rate_uu_per_h": job.rate_uu_per_h,
+            "programme": number,
+            "run": self._motor.run,
+            "by": "schedule",
+            "profile": profile.name,
+        }
+        self._writing = True
+        epoch, run = self._epoch, self._motor.run
+
+        def durable(_rows: Sequence[Row]) -> None:
+            self._writing = False
+            if run != self._motor.run:
+                return
+            self._blocks.append(job)
+            self._motor.add(job)
+            if epoch != self._epoch or self._motor.phase not in (Phase.IDLE, Phase.ACTIVE):
+                self._motor.withdraw(job)
+            elif not follows:
+                # What the disk took is no slip: the block begins when it may begin.
+                job.start_ns = max(job.start_ns, self._c.now_ns)
+
+        self._c.write([self._c.entry("intent", body)], durable)
+
+    def _segment(self, profile: Profile, at_ns: int) -> Segment:
+        return profile.segment_at(self._ns_of_day(at_ns) // NS_PER_MIN)
+
+    def _ns_of_day(self, at_ns: int) -> int:
+        utc_ns = self._c.reading.utc_ns + at_ns - self._c.reading.mono_ns
+        return ns_of_local_day(utc_ns, self._c.reading.offset_s)

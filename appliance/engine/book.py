@@ -1,0 +1,296 @@
+"""The book: what the ledger's rows add up to. One fold, used live and at recovery alike.
+
+The engine never changes the book but by a row that is durable, so what it knows and what a restart would
+read are the same. A ``checkpoint`` row holds the whole book, so a start reads no more than the rows since.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from appliance.domain.outcomes import Certainty, Outcome
+from appliance.ports import Row
+from appliance.records import Motion
+
+_RECENT_DOSES = 200
+_BUCKET_NS = 60_000_000_000
+_DAY_NS = 24 * 3_600_000_000_000
+
+
+@dataclass(slots=True)
+class Dose:
+    """A dose as the ledger knows it."""
+
+    request_id: str
+    kind: str
+    programmed_uu: int | None
+    programmed_steps: int | None
+    programme: int
+    run: int
+    start_mono_ns: int
+    start_utc_ns: int
+    start_boot: str
+    rate_uu_per_h: int
+    issued_steps: int | None = 0
+    confirmed_steps: int = 0
+    maximum_steps: int = 0
+    certainty: str = Certainty.OPEN.value
+    outcome: str = Outcome.OPEN.value
+    why: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Say whether no row has closed it."""
+        return self.outcome == Outcome.OPEN.value
+
+    def record(self) -> dict[str, Any]:
+        """Return it as clients and scripts read it."""
+        return {
+            "id": self.request_id,
+            "kind": self.kind,
+            "programmed_uu": self.programmed_uu,
+            "programmed_steps": self.programmed_steps,
+            "issued_steps": self.issued_steps,
+            "confirmed_steps": self.confirmed_steps,
+            "maximum_steps": self.maximum_steps,
+            "certainty": self.certainty,
+            "outcome": self.outcome,
+            "why": self.why,
+        }
+
+
+@dataclass(slots=True)
+class LeaseRow:
+    """A lease that no count row has closed."""
+
+    number: int
+    run: int
+    motion: int
+    direction: int
+    steps: int
+
+
+@dataclass(slots=True)
+class AlarmRow:
+    """An alarm that stands: until it is acknowledged, and its cause is gone."""
+
+    number: int
+    code: str
+    text: str
+    since_utc_ns: int
+    active: bool = True
+    acknowledged: bool = False
+
+
+@dataclass(slots=True)
+class Spent:
+    """An upper bound of what went out in some minute, at the latest instant of it."""
+
+    boot: str
+    mono_ns: int
+    utc_ns: int
+    clock: str
+    steps: int
+
+
+@dataclass(slots=True)
+class Book:
+    """The sum of the rows up to ``seq``."""
+
+    seq: int = 0
+    run: int = 0
+    clean: bool = True
+    state: str = "stopped"
+    next_programme: int = 1
+    next_lease: int = 1
+    next_alarm: int = 1
+    confirmed_steps: int = 0
+    maximum_steps: int = 0
+    reverse_steps: int = 0
+    loaded_uu: int | None = None
+    loaded_at_steps: int = 0
+    run_leased_steps: int = 0
+    run_confirmed_steps: int = 0
+    run_maximum_steps: int = 0
+    programmes: dict[str, int] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    doses: dict[str, Dose] = field(default_factory=dict)
+    leases: dict[int, LeaseRow] = field(default_factory=dict)
+    alarms: dict[int, AlarmRow] = field(default_factory=dict)
+    spent: deque[Spent] = field(default_factory=deque)
+    last_bolus: str = ""
+
+    # ------------------------------------------------------------------ the fold
+
+    def apply(self, row: Row) -> None:
+        """Take one durable row into account."""
+        self.seq = row.seq
+        body = row.entry.body
+        match row.entry.kind:
+            case "checkpoint":
+                self._restore(body["book"])
+                self.seq = row.seq
+            case "start":
+                self.clean = False
+            case "end":
+                self.clean = True
+            case "run":
+                self.run = body["run"]
+                self.run_leased_steps = self.run_confirmed_steps = self.run_maximum_steps = 0
+                self.programmes = {}
+            case "state":
+                self.state = body["to"]
+            case "setting":
+                self.settings[body["name"]] = body["new"]
+                if body["name"] == "cartridge":
+                    self.loaded_uu = body["new"]["amount_uu"]
+                    self.loaded_at_steps = self.maximum_steps + self.open_lease_steps
+            case "intent":
+                self._intent(row)
+            case "lease":
+                self._lease(body)
+            case "count":
+                self._count(row)
+            case "closed":
+                self._closed(body)
+            case "alarm":
+                self._alarm(row)
+            case _:
+                pass
+
+    def _intent(self, row: Row) -> None:
+        body = row.entry.body
+        dose = Dose(
+            request_id=body["request_id"],
+            kind=body["dose"],
+            programmed_uu=body["programmed_uu"],
+            programmed_steps=body["programmed_steps"],
+            programme=body["programme"],
+            run=body["run"],
+            start_mono_ns=row.entry.mono_ns,
+            start_utc_ns=row.entry.utc_ns,
+            start_boot=row.entry.boot_id,
+            rate_uu_per_h=body["rate_uu_per_h"],
+        )
+        self.doses[dose.request_id] = dose
+        self.next_programme = max(self.next_programme, dose.programme + 1)
+        if dose.kind == "bolus":
+            self.last_bolus = dose.request_id
+        closed = [key for key, one in self.doses.items() if not one.open and key != self.last_bolus]
+        for key in closed[: max(0, len(self.doses) - _RECENT_DOSES)]:
+            del self.doses[key]
+
+    def _lease(self, body: Mapping[str, Any]) -> None:
+        lease = LeaseRow(
+            body["number"], body["run"], body["motion"], body["direction"], body["steps"]
+        )
+        self.leases[lease.number] = lease
+        self.next_lease = max(self.next_lease, lease.number + 1)
+        self.run_leased_steps += lease.steps
+
+    def _count(self, row: Row) -> None:
+        body = row.entry.body
+        lease = self.leases.pop(body["lease"])
+        confirmed, maximum = body["confirmed_steps"], body["maximum_steps"]
+        self.run_confirmed_steps += confirmed
+        self.run_maximum_steps += maximum
+        # What was leased and not used is void, so the run's leased total ends where the count does.
+        self.run_leased_steps -= lease.steps - maximum
+        self.programmes = dict(body["programmes"])
+        if lease.motion == Motion.REWIND:
+            self.reverse_steps += maximum
+            return
+        self.confirmed_steps += confirmed
+        self.maximum_steps += maximum
+        if maximum and lease.motion == Motion.DOSE:
+            self._spend(row, maximum)
+
+    def _spend(self, row: Row, steps: int) -> None:
+        """Keep the upper bounds of the last day by minutes, each at its latest instant."""
+        entry = row.entry
+        last = self.spent[-1] if self.spent else None
+        if (
+            last is not None
+            and last.boot == entry.boot_id
+            and last.mono_ns // _BUCKET_NS == entry.mono_ns // _BUCKET_NS
+        ):
+            last.mono_ns, last.utc_ns, last.clock = entry.mono_ns, entry.utc_ns, entry.clock
+            last.steps += steps
+        else:
+            self.spent.append(
+                Spent(entry.boot_id, entry.mono_ns, entry.utc_ns, entry.clock, steps)
+            )
+        while (
+            self.spent[0].boot == entry.boot_id
+            and entry.mono_ns - self.spent[0].mono_ns > _DAY_NS + _BUCKET_NS
+        ):
+            self.spent.popleft()
+
+    def _closed(self, body: Mapping[str, Any]) -> None:
+        dose = self.doses[body["request_id"]]
+        for name in (
+            "programmed_uu",
+            "programmed_steps",
+            "issued_steps",
+            "confirmed_steps",
+            "maximum_steps",
+            "certainty",
+            "outcome",
+            "why",
+        ):
+            setattr(dose, name, body[name])
+        self.programmes.pop(str(dose.programme), None)
+
+    def _alarm(self, row: Row) -> None:
+        body = row.entry.body
+        number = body["number"]
+        self.next_alarm = max(self.next_alarm, number + 1)
+        if body["event"] == "raised":
+            self.alarms[number] = AlarmRow(
+                number, body["code"], body["text"], row.entry.utc_ns
+            )
+            return
+        alarm = self.alarms[number]
+        if body["event"] == "cleared":
+            alarm.active = False
+        elif body["event"] == "acknowledged":
+            alarm.acknowledged = True
+        if alarm.acknowledged and not alarm.active:
+            del self.alarms[number]
+
+    # ------------------------------------------------------------------ what it says
+
+    @property
+    def open_lease_steps(self) -> int:
+        """Return the steps of every open lease: what may have moved beside what is counted."""
+        return sum(one.steps for one in self.leases.values() if one.direction > 0)
+
+    @property
+    def open_doses(self) -> list[Dose]:
+        """Return the doses that no row has closed, oldest first."""
+        return [one for one in self.doses.values() if one.open]
+
+    # ------------------------------------------------------------------ the checkpoint
+
+    def body(self) -> dict[str, Any]:
+        """Return the whole book as a row's body."""
+        raw = asdict(self)
+        raw["spent"] = list(raw["spent"])
+        raw["leases"] = {str(key): one for key, one in raw["leases"].items()}
+        raw["alarms"] = {str(key): one for key, one in raw["alarms"].items()}
+        return {"book": raw}
+
+    def _restore(self, raw: Mapping[str, Any]) -> None:
+        nested: dict[str, Any] = {
+            "doses": {key: Dose(**one) for key, one in raw["doses"].items()},
+            "leases": {int(key): LeaseRow(**one) for key, one in raw["leases"].items()},
+            "alarms": {int(key): AlarmRow(**one) for key, one in raw["alarms"].items()},
+            "spent": deque(Spent(**one) for one in raw["spent"]),
+            "programmes": dict(raw["programmes"]),
+            "settings": dict(raw["settings"]),
+        }
+        for one in fields(self):
+            setattr(self, one.name, nested.get(one.name, raw[one.name]))

@@ -1,0 +1,206 @@
+"""The self-test before the first step (SR-57): a new run, every check, and one line for each.
+
+It begins a run with the guard, starts a stepper, makes test edges with ENABLE off, and looks at what came
+back. A failure inhibits delivery and is recorded; the lines stand in the snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum, auto
+
+from appliance.engine.context import Context
+from appliance.engine.messages import Check, CheckResult, SpawnStepper, ToGuard, ToStepper
+from appliance.ports import ClockQuality
+from appliance.records import (
+    Counted,
+    GuardHello,
+    Hello,
+    ProgrammeTotal,
+    Progress,
+    Realtime,
+    Rearm,
+    TestEdges,
+)
+
+_EDGES = 4
+_LATENCY_NS = 5_000_000
+
+
+class _Step(Enum):
+    IDLE = auto()
+    GUARD = auto()
+    STEPPER = auto()
+    EDGES = auto()
+    OVER = auto()
+
+
+class SelfTest:
+    """One self-test at a time; ``start`` begins it and ``result`` has the lines when it is over."""
+
+    def __init__(self, context: Context) -> None:
+        self._c = context
+        self._step = _Step.IDLE
+        self._since_ns = 0
+        self._run = 0
+        self._own: list[CheckResult] | None = None
+        self._given: list[CheckResult] = []
+        self.lines: list[CheckResult] = []
+        self.realtime: Realtime | None = None
+        self._progress: Progress | None = None
+        self._counted: Counted | None = None
+        self._apart0 = 0
+        self._worst_ns = 0
+        self._acknowledged = False
+        self._hello: GuardHello | None = None
+
+    @property
+    def running(self) -> bool:
+        """Say whether it is under way."""
+        return self._step not in (_Step.IDLE, _Step.OVER)
+
+    @property
+    def over(self) -> bool:
+        """Say whether a result stands that nobody has taken."""
+        return self._step is _Step.OVER
+
+    @property
+    def passed(self) -> bool:
+        """Say whether every line of the last result is good."""
+        return bool(self.lines) and all(line.ok for line in self.lines)
+
+    def take(self) -> bool:
+        """Take the result: True where it passed."""
+        self._step = _Step.IDLE
+        return self.passed
+
+    def start(self, run: int, given: Sequence[CheckResult], *, acknowledged: bool) -> None:
+        """Begin with ``run``; ``given`` are lines that are known already, such as the ledger's."""
+        self._run, self._given = run, list(given)
+        self._acknowledged = acknowledged
+        self._step, self._since_ns = _Step.GUARD, self._c.now_ns
+        self._own = self.realtime = self._progress = self._counted = self._hello = None
+        self._worst_ns = 0
+        self.lines = []
+        self._c.add(Check())
+        self.guard_is_up()
+
+    def guard_is_up(self) -> None:
+        """The guard's wire is open: begin the run there."""
+        if self._step is _Step.GUARD:
+            self._c.add(ToGuard(Rearm(self._run, int(self._acknowledged))))
+
+    # ------------------------------------------------------------------ what is heard
+
+    def hear_checked(self, results: Sequence[CheckResult]) -> None:
+        """Take the program's own checks: disk, watchdog."""
+        self._own = list(results)
+
+    def hear(self, record: object) -> None:
+        """Take a record of the guard's or the stepper's."""
+        match record:
+            case GuardHello(run=run) as hello if run == self._run:
+                self._hello = hello
+                if self._step is _Step.GUARD:
+                    self._step = _Step.STEPPER
+                    self._c.add(SpawnStepper(self._run))
+            case Hello():
+                pass
+            case Realtime() as realtime:
+                self.realtime = realtime
+            case Progress(run=run) as progress if run == self._run:
+                self._progress = progress
+            case ProgrammeTotal(number=0, worst_ns=worst_ns):
+                self._worst_ns = max(self._worst_ns, worst_ns)
+            case Counted(run=run) as counted if run == self._run:
+                self._counted = counted
+            case _:
+                pass
+
+    def turn(self) -> None:
+        """Go on where something has come, or end where nothing came in time."""
+        if not self.running:
+            return
+        if self._step is _Step.STEPPER and self._progress and self._counted and self.realtime:
+            self._step = _Step.EDGES
+            self._apart0 = self._counted.apart_edges
+            self._c.add(ToGuard(TestEdges(_EDGES)))
+            self._c.add(ToStepper(TestEdges(_EDGES)))
+        if self._step is _Step.EDGES and self._edges_are_back() and self._own is not None:
+            self._end()
+        elif self._c.now_ns - self._since_ns > self._c.times.self_test_ns:
+            self._end()
+
+    def _edges_are_back(self) -> bool:
+        if self._progress is None or self._counted is None:
+            return False
+        back = self._counted.apart_edges - self._apart0 >= _EDGES or not self._c.machine.readback
+        return self._progress.test_edges >= _EDGES and back
+
+    def _end(self) -> None:
+        self._step = _Step.OVER
+        self.lines = [*self._given, *(self._own or [CheckResult("disk", False, "no answer")])]
+        self.lines += self._guard_lines()
+        self.lines += self._stepper_lines()
+        self.lines.append(self._clock_line())
+
+    def _guard_lines(self) -> list[CheckResult]:
+        hello = self._hello
+        if hello is None:
+            return [CheckResult("guard", False, "pump-guard does not answer")]
+        if hello.trip:
+            return [
+                CheckResult("guard", False, "its trip is latched: acknowledge the alarm, then resume")
+            ]
+        enabled = self._counted is not None and bool(self._counted.enabled)
+        pressed = self._counted is not None and bool(self._counted.button)
+        return [
+            CheckResult("guard", True, "answers"),
+            CheckResult("ENABLE", not enabled, "is on while nothing runs" if enabled else "is off"),
+            CheckResult("stop button", not pressed, "is pressed" if pressed else "is released"),
+        ]
+
+    def _stepper_lines(self) -> list[CheckResult]:
+        progress = self._progress
+        if progress is None or self.realtime is None:
+            return [CheckResult("stepper", False, "pump-stepper does not answer")]
+        lines = [
+            CheckResult("stepper", True, "answers"),
+            CheckResult(
+                "end stop",
+                not progress.end_stop,
+                "is active: load a fresh cartridge" if progress.end_stop else "is free",
+            ),
+            CheckResult(
+                "motor driver",
+                not progress.driver_fault,
+                "reports a fault" if progress.driver_fault else "reports no fault",
+            ),
+            self._readback_line(progress),
+        ]
+        granted = bool(self.realtime.fifo and self.realtime.memory_locked)
+        late = self._worst_ns // self._c.machine.speed
+        required = self._c.machine.realtime_required
+        ok = not required or (granted and late < _LATENCY_NS)
+        text = "granted" if granted else "refused by the kernel"
+        lines.append(
+            CheckResult(
+                "real time", ok, f"{text}; test steps came at most {late // 1_000} us late"
+            )
+        )
+        return lines
+
+    def _readback_line(self, progress: Progress) -> CheckResult:
+        if not self._c.machine.readback:
+            return CheckResult("read-back", True, 'declared absent (readback = "none")')
+        seen = self._counted.apart_edges - self._apart0 if self._counted else 0
+        return CheckResult(
+            "read-back",
+            seen == _EDGES == progress.test_edges,
+            f"{progress.test_edges} test edges sent, {seen} read back",
+        )
+
+    def _clock_line(self) -> CheckResult:
+        quality = self._c.reading.quality
+        # A Pi without a clock chip boots in the past: it delivers, and says that its time is not to be trusted.
+        return CheckResult("clock", True, quality.value if quality else ClockQuality.NOT_SET.value)

@@ -1,0 +1,546 @@
+"""The second channel: counts what moved, compares it with what was leased, and holds ENABLE.
+
+A core without clock, socket, thread or file. It shares no limit and no counting code with `pumpd`, and
+nothing can order it to deliver. It believes the pin before any message: an edge counts as a step only
+while ENABLE was seen on behind the one-shot, before and after.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from appliance.guard.signals import HIGH, LOW, MEDIUM, buzzer_is_on, lamp_is_on
+from appliance.records import (
+    Alive,
+    Beat,
+    Button,
+    Bye,
+    Counted,
+    Direction,
+    Enable,
+    GuardHello,
+    Head,
+    Hello,
+    Lease,
+    LeasesClosed,
+    LeaseTaken,
+    Motion,
+    Rearm,
+    Record,
+    Role,
+    Signal,
+    TestEdges,
+    Trip,
+    Tripped,
+)
+
+_MS = 1_000_000
+_OFF_BY = 2
+_NO_HEAD = Head(0, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The guard's own times in ns of the pump's clock: real times, multiplied by the demo's speed."""
+
+    speed: int
+    alive_ns: int
+    judge_ns: int
+    late_ns: int
+    silence_ns: int
+    alive_lost_ns: int
+    extra_ns: int
+    missing_ns: int
+    feedback_ns: int
+    settle_ns: int
+    report_ns: int
+    hour_ns: int
+
+    @staticmethod
+    def at(speed: int) -> Timing:
+        """Return the times at ``speed``; the budgets' hour runs with the schedule, so it is not scaled."""
+        ms = _MS * speed
+        return Timing(
+            speed=speed,
+            alive_ns=20 * ms,
+            judge_ns=25 * ms,
+            late_ns=25 * ms,
+            silence_ns=200 * ms,
+            alive_lost_ns=2_000 * ms,
+            extra_ns=100 * ms,
+            missing_ns=1_000 * ms,
+            feedback_ns=200 * ms,
+            settle_ns=500 * ms,
+            report_ns=100 * ms,
+            hour_ns=3_600_000 * _MS,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """The most microsteps of each motion in any hour, in steps worked out by the guard itself."""
+
+    dose_steps: int
+    prime_steps: int
+    rewind_steps: int
+
+    def of(self, motion: int) -> int:
+        """Return the budget of one motion, 0 for a motion that does not exist."""
+        return {
+            Motion.DOSE: self.dose_steps,
+            Motion.PRIME: self.prime_steps,
+            Motion.REWIND: self.rewind_steps,
+        }.get(Motion(motion), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class PinReading:
+    """The guard's inputs at one instant: feedback first, then edges, so that neither flatters the other."""
+
+    enable_on: bool
+    edges: int
+    button: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the guard's own file keeps: a second opinion after any crash (``protocol.md`` section 6)."""
+
+    run: int = 0
+    counted_steps: int = 0
+    doubtful_steps: int = 0
+    apart_edges: int = 0
+    issued_steps: int = 0
+    lifetime_steps: int = 0
+    trip: int = 0
+    head: Head = _NO_HEAD
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The guard's lines as they shall be now."""
+
+    enable: bool
+    alive: bool
+    lamp_high: bool
+    lamp_medium: bool
+    lamp_low: bool
+    buzzer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one turn asks of the world."""
+
+    outputs: Outputs
+    to_pumpd: list[Record]
+    to_stepper: list[Record]
+    save: Memory | None
+    wake_ns: int
+
+
+class Guard:
+    """The core of ``pump-guard``."""
+
+    def __init__(
+        self,
+        *,
+        timing: Timing,
+        budgets: Budgets,
+        memory: Memory | None,
+        readback: bool,
+        pid: int,
+    ) -> None:
+        self._t = timing
+        self._budgets = budgets
+        self._readback = readback
+        self._pid = pid
+        self._fresh = memory is None
+        remembered = memory or Memory()
+        self._run = remembered.run
+        self._counted = remembered.counted_steps
+        self._doubtful = remembered.doubtful_steps
+        self._apart = remembered.apart_edges
+        self._issued = remembered.issued_steps
+        self._lifetime = remembered.lifetime_steps
+        self._head = remembered.head
+        self._trip = Trip(remembered.trip)
+        self._trip_detail = 0
+        self._trip_at_ns = 0
+        self._since_start = False
+        self._edges: int | None = None
+        self._announced_edges = 0
+        self._leased = 0
+        self._leases: deque[Lease] = deque()
+        self._lease_left = 0
+        self._last_lease = 0
+        self._spent: deque[tuple[int, int, int]] = deque()
+        self._pumpd = False
+        self._alive_heard_ns = 0
+        self._stepper = False
+        self._beat_ns = 0
+        self._armed = False
+        self._want = False
+        self._wish = 0
+        self._barred_wish = -1
+        self._enable = False
+        self._seen_on = False
+        self._enable_since_ns = 0
+        self._off_since_ns = -self._t.settle_ns
+        self._extra_sample: tuple[int, int] | None = None
+        self._extra_since_ns: int | None = None
+        self._missing_since_ns: int | None = None
+        self._apart_since_ns: int | None = None
+        self._feedback_since_ns: int | None = None
+        self._button = False
+        self._alive = False
+        self._next_alive_ns = 0
+        self._next_judge_ns = 0
+        self._wake_ns = 0
+        self._next_report_ns = 0
+        self._reported: tuple[int, ...] = ()
+        self._priority = 0
+        self._sounding = False
+        self._signal_since_ns = 0
+        self._turns = 0
+        self._to_pumpd: list[Record] = []
+        self._to_stepper: list[Record] = []
+        self._save = False
+
+    # ------------------------------------------------------------------ the one door
+
+    def turn(
+        self, now_ns: int, mail: Sequence[tuple[Role, Record]], reading: PinReading
+    ) -> Result:
+        """Count first, then read the mail, then judge, then decide on ENABLE."""
+        self._turns += 1
+        self._to_pumpd, self._to_stepper, self._save = [], [], False
+        self._count(now_ns, reading)
+        if self._extra_sample is None:
+            self._extra_sample = (now_ns, self._counted)
+        for role, record in mail:
+            self._read(now_ns, role, record)
+        self._look_at_button(now_ns, reading)
+        if now_ns >= self._next_judge_ns:
+            woke_late = self._wake_ns and now_ns - self._wake_ns > self._t.late_ns
+            self._next_judge_ns = now_ns + self._t.judge_ns
+            if not woke_late:
+                self._judge_silence(now_ns)
+        self._judge_counts(now_ns)
+        self._judge_feedback(now_ns, reading)
+        self._decide(now_ns, reading)
+        if now_ns >= self._next_alive_ns:
+            self._alive = not self._alive
+            self._next_alive_ns = now_ns + self._t.alive_ns
+        self._report(now_ns)
+        self._wake_ns = min(self._next_alive_ns, self._next_judge_ns)
+        return Result(
+            self._outputs(now_ns),
+            self._to_pumpd,
+            self._to_stepper,
+            self._memory() if self._save else None,
+            self._wake_ns,
+        )
+
+    def joined(self, now_ns: int, role: Role, hello: Hello) -> Result | None:
+        """Take a new wire; its hello is its first record."""
+        if role is Role.PUMPD:
+            self._pumpd = True
+            self._alive_heard_ns = now_ns
+        else:
+            self._stepper = True
+            self._beat_ns = now_ns
+            self._armed = self._want = False
+            if hello.run != self._run:
+                self._trip_now(Trip.BAD_RECORD, hello.run, now_ns)
+        return None
+
+    def greeting(self) -> list[Record]:
+        """Return what `pumpd` is told on its hello: the run that the guard saw, and its head."""
+        return [
+            GuardHello(
+                self._run,
+                self._counted,
+                self._doubtful,
+                self._apart,
+                int(self._since_start),
+                int(self._trip),
+                self._lifetime,
+                self._issued,
+                int(self._fresh),
+                self._pid,
+            ),
+            self._head,
+        ]
+
+    def left(self, now_ns: int, role: Role, *, clean: bool) -> None:
+        """Hear that a wire has ended, with its ``Bye`` or without."""
+        if role is Role.PUMPD:
+            if self._pumpd and not clean:
+                self._trip_now(Trip.PUMPD_LOST, 0, now_ns)
+            self._pumpd = False
+        else:
+            if self._stepper and not clean:
+                self._trip_now(Trip.STEPPER_LOST, 0, now_ns)
+            self._stepper = False
+            self._armed = self._want = False
+
+    def pin_fault(self, now_ns: int) -> None:
+        """Hear that a pin could not be read or set."""
+        self._trip_now(Trip.PIN_FAULT, 0, now_ns)
+
+    # ------------------------------------------------------------------ counting
+
+    def _count(self, now_ns: int, reading: PinReading) -> None:
+        if self._edges is None:
+            self._edges = reading.edges
+        new = reading.edges - self._edges
+        self._edges = reading.edges
+        if new <= 0:
+            return
+        if self._enable and self._seen_on and reading.enable_on:
+            self._counted += new
+            self._lifetime += new
+            self._spend(now_ns, new)
+        elif self._enable or now_ns - self._off_since_ns < self._t.settle_ns:
+            # ENABLE went off, or its one-shot ran out, while these came: moved or not, nobody knows.
+            self._doubtful += new
+            self._spend(now_ns, new)
+        else:
+            self._apart += new
+
+    def _spend(self, now_ns: int, steps: int) -> None:
+        """Charge counted steps to the motion of the lease that they fall into."""
+        left = steps
+        while left:
+            motion = self._leases[0].motion if self._leases else Motion.DOSE
+            taken = min(left, self._lease_left) if self._leases else left
+            self._spent.append((now_ns, int(motion), taken))
+            left -= taken
+            if self._leases:
+                self._lease_left -= taken
+                if self._lease_left == 0:
+                    self._leases.popleft()
+                    self._lease_left = self._leases[0].steps if self._leases else 0
+        while self._spent and self._spent[0][0] <= now_ns - self._t.hour_ns:
+            self._spent.popleft()
+        for motion in Motion:
+            spent = sum(count for _, kind, count in self._spent if kind == motion)
+            if spent > self._budgets.of(motion):
+                self._trip_now(Trip.BUDGET, spent, now_ns)
+
+    # ------------------------------------------------------------------ mail
+
+    def _read(self, now_ns: int, role: Role, record: Record) -> None:
+        if role is Role.STEPPER:
+            if isinstance(record, Beat) and record.run == self._run:
+                self._beat(now_ns, record)
+            return
+        self._alive_heard_ns = now_ns
+        match record:
+            case Lease() as lease:
+                self._take(now_ns, lease)
+            case LeasesClosed(run, issued_steps):
+                if run == self._run:
+                    self._leased = max(issued_steps, self._counted)
+                    self._leases.clear()
+                    self._lease_left = 0
+                    self._save = True
+            case Head() as head:
+                self._head = head
+                self._save = True
+            case Rearm(run, acknowledged):
+                self._rearm(now_ns, run, acknowledged=bool(acknowledged))
+            case TestEdges(count):
+                self._announced_edges += count
+            case Signal(priority, sounding):
+                if priority != self._priority:
+                    self._signal_since_ns = now_ns
+                self._priority, self._sounding = priority, bool(sounding)
+            case Alive() | Bye() | Hello():
+                pass
+            case _:
+                self._trip_now(Trip.BAD_RECORD, record.KIND, now_ns)
+
+    def _take(self, now_ns: int, lease: Lease) -> None:
+        """Write down a lease, unless it is one that no honest pump announces."""
+        forward = lease.direction == Direction.FORWARD
+        if forward == (lease.motion == Motion.REWIND):
+            self._trip_now(Trip.REVERSE, lease.number, now_ns)
+        elif lease.number <= self._last_lease or lease.steps <= 0 or len(self._leases) > 2:
+            self._trip_now(Trip.BAD_RECORD, lease.number, now_ns)
+        else:
+            self._last_lease = lease.number
+            self._leased += lease.steps
+            self._leases.append(lease)
+            if len(self._leases) == 1:
+                self._lease_left = lease.steps
+            self._to_pumpd.append(LeaseTaken(lease.number))
+            self._save = True
+
+    def _rearm(self, now_ns: int, run: int, *, acknowledged: bool) -> None:
+        if self._trip is not Trip.NONE and acknowledged:
+            self._trip = Trip.NONE
+        self._run = run
+        self._since_start = True
+        self._counted = self._doubtful = self._apart = self._issued = 0
+        self._leased = self._last_lease = self._lease_left = self._announced_edges = 0
+        self._leases.clear()
+        self._armed = self._want = False
+        self._extra_sample = None
+        self._extra_since_ns = self._missing_since_ns = self._apart_since_ns = None
+        self._feedback_since_ns = None
+        self._beat_ns = now_ns
+        self._save = True
+        self._to_pumpd.extend(self.greeting())
+
+    def _beat(self, now_ns: int, beat: Beat) -> None:
+        self._beat_ns = now_ns
+        self._issued = beat.issued_steps
+        self._armed = bool(beat.armed)
+        self._want = bool(beat.want_enable)
+        self._wish = beat.wish
+        if self._extra_sample is not None and beat.at_ns >= self._extra_sample[0]:
+            # The beat is younger than the sample, so it must hold every edge that the sample saw.
+            extra = self._extra_sample[1] - beat.issued_steps
+            self._extra_sample = None
+            if extra < _OFF_BY:
+                self._extra_since_ns = None
+            elif self._extra_since_ns is None:
+                self._extra_since_ns = now_ns
+            elif now_ns - self._extra_since_ns >= self._t.extra_ns:
+                self._trip_now(Trip.EXTRA_EDGES, extra, now_ns)
+        self._to_stepper.append(Enable(int(self._is_on()), beat.wish))
+
+    # ------------------------------------------------------------------ judging
+
+    def _judge_silence(self, now_ns: int) -> None:
+        if self._stepper and (self._armed or self._enable):
+            silent_ns = now_ns - self._beat_ns
+            if silent_ns >= self._t.silence_ns:
+                self._trip_now(Trip.SILENCE, silent_ns, now_ns)
+        if self._pumpd:
+            silent_ns = now_ns - self._alive_heard_ns
+            if silent_ns >= self._t.alive_lost_ns:
+                self._trip_now(Trip.ALIVE_LOST, silent_ns, now_ns)
+
+    def _judge_counts(self, now_ns: int) -> None:
+        if not self._readback or not self._since_start:
+            return
+        missing = self._issued - self._counted - self._doubtful
+        if missing < _OFF_BY:
+            self._missing_since_ns = None
+        elif self._missing_since_ns is None:
+            self._missing_since_ns = now_ns
+        elif now_ns - self._missing_since_ns >= self._t.missing_ns:
+            self._trip_now(Trip.MISSING_EDGES, missing, now_ns)
+        unleased = self._counted - self._leased
+        if unleased >= _OFF_BY:
+            self._trip_now(Trip.UNLEASED_EDGES, unleased, now_ns)
+        stray = self._apart - self._announced_edges
+        if stray < _OFF_BY:
+            self._apart_since_ns = None
+        elif self._apart_since_ns is None:
+            self._apart_since_ns = now_ns
+        elif now_ns - self._apart_since_ns >= self._t.extra_ns:
+            self._trip_now(Trip.EXTRA_EDGES, stray, now_ns)
+
+    def _judge_feedback(self, now_ns: int, reading: PinReading) -> None:
+        """Compare ENABLE as set with ENABLE as seen behind the one-shot."""
+        if self._enable and self._seen_on and not reading.enable_on:
+            self._trip_now(Trip.FEEDBACK, 0, now_ns)
+        if reading.enable_on == self._enable:
+            self._feedback_since_ns = None
+            self._seen_on = self._enable
+        elif self._feedback_since_ns is None:
+            self._feedback_since_ns = now_ns
+        elif now_ns - self._feedback_since_ns >= self._t.feedback_ns:
+            self._trip_now(Trip.FEEDBACK, int(reading.enable_on), now_ns)
+
+    def _look_at_button(self, now_ns: int, reading: PinReading) -> None:
+        if reading.button and not self._button:
+            self._barred_wish = self._wish
+            self._to_pumpd.append(Button(now_ns))
+        self._button = reading.button
+
+    def _trip_now(self, trip: Trip, detail: int, now_ns: int) -> None:
+        """Latch the first cause; a later one changes nothing."""
+        if self._trip is not Trip.NONE:
+            return
+        self._trip, self._trip_detail, self._trip_at_ns = trip, detail, now_ns
+        self._signal_since_ns = now_ns
+        self._to_pumpd.append(Tripped(int(trip), detail, now_ns))
+        self._save = True
+
+    # ------------------------------------------------------------------ ENABLE and the rest
+
+    def _is_on(self) -> bool:
+        return self._enable and self._seen_on
+
+    def _decide(self, now_ns: int, reading: PinReading) -> None:
+        may = (
+            self._trip is Trip.NONE
+            and self._stepper
+            and self._pumpd
+            and not self._button
+            and self._wish != self._barred_wish
+        )
+        enable = self._want and may
+        was_on = self._is_on()
+        if enable and not self._enable:
+            self._enable_since_ns = now_ns
+            self._seen_on = False
+        if self._enable and not enable:
+            self._off_since_ns = now_ns
+            self._seen_on = False
+            self._save = True
+        self._enable = enable
+        if enable and reading.enable_on and now_ns > self._enable_since_ns:
+            self._seen_on = True
+        if self._is_on() != was_on or (self._want and not may):
+            self._to_stepper.append(Enable(int(self._is_on()), self._wish))
+
+    def _outputs(self, now_ns: int) -> Outputs:
+        priority = HIGH if self._trip is not Trip.NONE else self._priority
+        sounding = self._sounding or (self._trip is not Trip.NONE and not self._pumpd)
+        since_ns = (now_ns - self._signal_since_ns) // self._t.speed
+        lit = lamp_is_on(priority, since_ns)
+        return Outputs(
+            enable=self._enable,
+            alive=self._alive,
+            lamp_high=priority == HIGH and lit,
+            lamp_medium=priority == MEDIUM and lit,
+            lamp_low=priority == LOW and lit,
+            buzzer=sounding and buzzer_is_on(priority, since_ns),
+        )
+
+    def _report(self, now_ns: int) -> None:
+        if not self._pumpd:
+            return
+        totals = (
+            self._run,
+            self._counted,
+            self._doubtful,
+            self._apart,
+            int(self._is_on()),
+            int(self._button),
+        )
+        if totals == self._reported and now_ns < self._next_report_ns:
+            return
+        self._reported = totals
+        self._next_report_ns = now_ns + self._t.report_ns
+        self._to_pumpd.append(Counted(*totals, self._turns))
+
+    def _memory(self) -> Memory:
+        return Memory(
+            self._run,
+            self._counted,
+            self._doubtful,
+            self._apart,
+            self._issued,
+            self._lifetime,
+            int(self._trip),
+            self._head,
+        )

@@ -1,0 +1,684 @@
+"""`pumpd`, the pump: the engine with its threads, sockets and children put together.
+
+The main thread is the engine's: it turns it, carries out its effects, and starts the stepper, which dies with
+this very thread. The ledger, the server, the sensor and the ``alive`` beat each have a thread that hands the
+engine events and never touches its state.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import logging
+import os
+import pwd
+import queue
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from pydantic import BaseModel
+
+from appliance import __version__
+from appliance.adapters import ledger_thread as ledgers
+from appliance.adapters import server as doors
+from appliance.adapters.clock import Start, SystemClock, boot_id, real_monotonic_ns
+from appliance.adapters.ledger import SqliteLedger
+from appliance.adapters.ledger_thread import LedgerThread
+from appliance.adapters.notify import Notifier
+from appliance.adapters.wires import StepperWire, Wire, connect, pair
+from appliance.client.messages import PUMP_METHODS, Role
+from appliance.config import Config, load
+from appliance.domain.limits import INTERVAL_CEILING_S, Limits
+from appliance.engine import messages as m
+from appliance.engine.book import Book
+from appliance.engine.context import Machine
+from appliance.engine.pump import Pump
+from appliance.errors import (
+    AlreadyRunning,
+    BadConfiguration,
+    BrokenChain,
+    PinFault,
+    ProtocolFault,
+    PumpError,
+    SensorFault,
+    WireLost,
+)
+from appliance.ports import ForceSensor
+from appliance.records import Alive, Head, Hello
+from appliance.records import Role as WireRole
+from drivers.factory import build_factory
+from drivers.force import force_sensor as build_force_sensor
+
+_log = logging.getLogger("pumpd")
+_CLOCK_READ_NS = 250_000_000
+_ALIVE_S = 0.1
+_ENGINE_QUIET_NS = 2_000_000_000
+_SENSOR_S = 0.05
+_GUARD_RETRY_NS = 200_000_000
+_WATCHDOG_NS = 1_000_000_000
+
+
+class Inbox:
+    """Events from other threads; a byte in a pipe wakes the engine's ``select``."""
+
+    def __init__(self) -> None:
+        self._events: queue.SimpleQueue[m.Event] = queue.SimpleQueue()
+        self.wake_fd, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def post(self, event: m.Event) -> None:
+        """Hand the engine an event; safe from any thread."""
+        self._events.put(event)
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._bell, b"!")
+
+    def drain(self) -> list[m.Event]:
+        """Return what has come, in order."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.wake_fd, 4_096)
+        events = []
+        while not self._events.empty():
+            events.append(self._events.get_nowait())
+        return events
+
+
+class Stepper:
+    """The child, its wire, and the words it is started with."""
+
+    def __init__(self, config: Config, clock_file: Path | None) -> None:
+        self._config = config
+        self._clock_file = clock_file
+        self._child: subprocess.Popen[bytes] | None = None
+        self._swap = threading.Lock()
+        self.wire: StepperWire | None = None
+        self.run = 0
+
+    def spawn(self, run: int) -> None:
+        """Start a stepper for ``run``. Raises WireLost where the guard cannot be reached."""
+        self.kill()
+        guard = connect(self._config.paths.runtime / "guard.sock")
+        ours, theirs = pair()
+        with guard, theirs:
+            self._child = subprocess.Popen(
+                self._words(run, theirs.fileno(), guard.fileno()),
+                pass_fds=(theirs.fileno(), guard.fileno()),
+                stdin=subprocess.DEVNULL,
+            )
+        with self._swap:
+            self.run, self.wire = run, StepperWire(ours)
+
+    def _words(self, run: int, wire_fd: int, guard_fd: int) -> list[str]:
+        pins, table, ratio = self._config.pins, self._config.mechanics, self._config.ratio()
+        words: dict[str, int | str] = {
+            "pumpd-fd": wire_fd,
+            "guard-fd": guard_fd,
+            "parent": os.getpid(),
+            "run": run,
+            "ratio-uu": ratio.ratio_uu,
+            "ratio-steps": ratio.ratio_steps,
+            "quantum-steps": ratio.quantum_steps,
+            "min-interval-us": table.min_interval_us,
+            "step-pulse-us": table.step_pulse_us,
+            "step-pin": pins.step,
+            "direction-pin": pins.direction,
+            "end-stop-pin": pins.end_stop_n,
+            "driver-fault-pin": pins.driver_fault_n,
+            "direction-inverted": int(table.direction_inverted),
+            "hold": int(table.hold == "reduced"),
+            "factory": pins.factory,
+        }
+        if pins.factory == "bench":
+            words["bench-socket"] = str(self._config.paths.runtime / "pins.sock")
+        else:
+            words["work-dir"] = str(self._config.paths.runtime)
+        if self._clock_file is not None:
+            words["clock-file"] = str(self._clock_file)
+        return [
+            sys.executable,
+            "-m",
+            "appliance.stepper",
+            *(f"--{name}={value}" for name, value in words.items()),
+        ]
+
+    def stop_all(self) -> tuple[int, int] | None:
+        """Send a stop of everything, from any thread; return the run and its count of stops."""
+        with self._swap:
+            wire, run = self.wire, self.run
+        if wire is None:
+            return None
+        with contextlib.suppress(WireLost):
+            return run, wire.stop_all()
+        return None
+
+    def kill(self) -> None:
+        """End the child and its wire, if there is one."""
+        with self._swap:
+            wire, self.wire = self.wire, None
+        if wire is not None:
+            wire.close()
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+            child.wait()
+
+
+class AliveThread(threading.Thread):
+    """Tells the guard every 100 ms that `pumpd` is up, as long as its engine turns."""
+
+    def __init__(self, turns: Callable[[], int], wire: Callable[[], Wire | None]) -> None:
+        super().__init__(name="alive", daemon=True)
+        self._turns, self._wire = turns, wire
+        self.ending = threading.Event()
+
+    def run(self) -> None:
+        """Beat until told to end; a guard that is gone is the engine's to notice."""
+        last, since_ns = -1, real_monotonic_ns()
+        while not self.ending.wait(_ALIVE_S):
+            turns, now_ns = self._turns(), real_monotonic_ns()
+            if turns != last:
+                last, since_ns = turns, now_ns
+            wire = self._wire()
+            if wire is not None and now_ns - since_ns < _ENGINE_QUIET_NS:
+                with contextlib.suppress(WireLost):
+                    wire.send(Alive(turns))
+
+
+class SensorThread(threading.Thread):
+    """Reads the force sensor; stops the motor itself at the threshold, before it tells the engine."""
+
+    def __init__(
+        self,
+        sensor: ForceSensor,
+        threshold_mn: int,
+        post: Callable[[m.Event], None],
+        stop: Callable[[], None],
+        died: Callable[[BaseException], None],
+    ) -> None:
+        super().__init__(name="sensor", daemon=True)
+        self._sensor, self._threshold_mn = sensor, threshold_mn
+        self._post, self._stop, self._died = post, stop, died
+        self.ending = threading.Event()
+
+    def run(self) -> None:
+        """Read until told to end. A bug here ends the program."""
+        over = False
+        try:
+            while not self.ending.wait(_SENSOR_S):
+                try:
+                    force_mn: int | None = self._sensor.read().force_mn
+                    text = ""
+                except (SensorFault, PinFault) as fault:
+                    force_mn, text = None, str(fault)
+                if force_mn is not None and force_mn >= self._threshold_mn:
+                    if not over:
+                        self._stop()
+                    over = True
+                else:
+                    over = False
+                self._post(m.Force(force_mn, text))
+        except Exception as error:  # noqa: BLE001 - a dead thread takes its program down
+            self._died(error)
+
+
+class Program:
+    """The engine's loop, and the hands that carry out its effects."""
+
+    def __init__(
+        self, config: Config, digest: str, clock: SystemClock, clock_file: Path | None
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._inbox = Inbox()
+        self._stepper = Stepper(config, clock_file)
+        self._guard: Wire | None = None
+        self._guard_retry_ns = 0
+        self._notifier = Notifier()
+        self._turns = 0
+        self._exit: int | None = None
+        self._next_token = 0
+        self._answers: dict[int, Callable[[doors.Answer], None]] = {}
+        self._tokens = threading.Lock()
+        self._clock_read_ns = 0
+        self._watchdog_ns = 0
+        self._ledger = SqliteLedger(config.paths.state / "ledger.db")
+        book, lines = fold(self._ledger)
+        self._pump = Pump(
+            machine_of(config, digest, clock.speed),
+            book,
+            clock.read(),
+            ledger_lines=lines,
+            new_run=lambda: int.from_bytes(os.urandom(7), "big"),
+            secret=os.urandom(32),
+        )
+        post = self._inbox.post
+        self._ledger_thread = LedgerThread(
+            self._ledger,
+            ledgers.Answers(
+                written=lambda batch, rows: post(m.Written(batch, rows)),
+                trouble=lambda batch, text: post(m.WriteTrouble(batch, text)),
+                refused=lambda batch, text: post(m.WriteRefused(batch, text)),
+                found=lambda token, rows: post(m.Found(token, rows)),
+                head=lambda ok, text: post(m.HeadChecked(ok, text)),
+                checked=lambda faults: post(m.Checked(self._checks(faults))),
+                died=self.died,
+            ),
+        )
+        owner = os.geteuid() if config.pins.factory == "bench" else None
+        self._server = doors.Server(
+            config.paths.runtime / "pumpd.sock",
+            PUMP_METHODS,
+            roles=doors.roles_by_uid(users_of(config), owner),
+            handler=self,
+            now_ns=real_monotonic_ns,
+            hello=self._hello,
+            died=self.died,
+        )
+        self._alive = AliveThread(lambda: self._turns, lambda: self._guard)
+        self._sensor: SensorThread | None = None
+        sensor = force_sensor(config)
+        if sensor is not None:
+            self._sensor = SensorThread(
+                sensor, config.force.threshold_mn, post, self._stop_now, self.died
+            )
+
+    # ------------------------------------------------------------------ the server's side
+
+    def request(
+        self,
+        connection: int,
+        uid: int,
+        method: str,
+        params: BaseModel,
+        answer: Callable[[doors.Answer], None],
+    ) -> None:
+        """Take a client's request, on the server's thread."""
+        with self._tokens:
+            self._next_token += 1
+            token = self._next_token
+            self._answers[token] = answer
+        self._inbox.post(m.Asked(token, connection, uid, method, params.model_dump()))
+
+    def urgent(self, _connection: int, _uid: int, _method: str, params: BaseModel) -> None:
+        """Stop the motor before anything else, on the server's thread: a stop needs no disk."""
+        if getattr(params, "what", "all") == "all":
+            self._stop_now()
+
+    def gone(self, connection: int) -> None:
+        """Hear that a client has gone."""
+        self._inbox.post(m.ClientGone(connection))
+
+    def _stop_now(self) -> None:
+        sent = self._stepper.stop_all()
+        if sent is not None:
+            self._inbox.post(m.StopSent(*sent))
+
+    def _hello(self) -> Mapping[str, Any]:
+        return {
+            "pump": self._config.pump.name,
+            "version": __version__,
+            "speed": self._clock.speed,
+            "bench": self._config.pins.factory == "bench",
+            "utc_ns": self._clock.read().utc_ns,
+        }
+
+    def died(self, error: BaseException) -> None:
+        """End the program: one of its threads has died of a bug. The guard sees the rest."""
+        _log.critical("a thread died: %s: %s", type(error).__name__, error, exc_info=error)
+        os._exit(1)
+
+    # ------------------------------------------------------------------ the engine's loop
+
+    def terminate(self, number: int, _frame: FrameType | None) -> None:
+        """Ask for a clean end; safe in a signal handler."""
+        self._inbox.post(m.Terminate(signal.Signals(number).name))
+
+    def run(self) -> int:
+        """Serve until the engine has closed everything; return the exit status."""
+        self._ledger_thread.start()
+        self._server.start()
+        self._alive.start()
+        if self._sensor is not None:
+            self._sensor.start()
+        wake_ns = 0
+        try:
+            while self._exit is None:
+                events = self._wait(wake_ns)
+                self._turns += 1
+                effects, wake_ns = self._pump.turn(self._clock.monotonic_ns(), events)
+                for effect in effects:
+                    self._do(effect)
+                self._feed_watchdog()
+        finally:
+            self._alive.ending.set()
+            if self._sensor is not None:
+                self._sensor.ending.set()
+            self._server.close()
+            self._ledger_thread.end()
+            self._stepper.kill()
+        return self._exit or 0
+
+    def _wait(self, wake_ns: int) -> list[m.Event]:
+        self._reach_guard()
+        wires: list[Any] = [self._inbox.wake_fd]
+        wires += [one for one in (self._stepper.wire, self._guard) if one is not None]
+        timeout_s = min(self._clock.real_timeout_s(wake_ns), 0.25)
+        readable, _, _ = select.select(wires, [], [], timeout_s)
+        events: list[m.Event] = []
+        now_ns = real_monotonic_ns()
+        if now_ns - self._clock_read_ns >= _CLOCK_READ_NS:
+            self._clock_read_ns = now_ns
+            events.append(m.ClockRead(self._clock.read()))
+        # The guard first: a count that is here is heard before the total that it confirms.
+        if self._guard is not None and self._guard in readable:
+            events += self._read_guard(self._guard)
+        if self._stepper.wire is not None and self._stepper.wire in readable:
+            events += self._read_stepper(self._stepper.wire)
+        return events + self._inbox.drain()
+
+    def _read_guard(self, wire: Wire) -> list[m.Event]:
+        try:
+            records = wire.read()
+        except (ProtocolFault, WireLost) as error:
+            self._drop_guard()
+            return [m.GuardLost(str(error))]
+        for record in records:
+            if isinstance(record, Head):
+                self._compare_head(record)
+        return [m.FromGuard(record) for record in records]
+
+    def _compare_head(self, head: Head) -> None:
+        digest = b"".join(
+            part.to_bytes(8, "big", signed=True)
+            for part in (head.hash_a, head.hash_b, head.hash_c, head.hash_d)
+        )
+        if head.seq == 0:
+            # The guard remembers nothing: right for a new pump, and a lost file for an old one.
+            known = self._pump.rows_before
+            text = "the guard's own file is new, and the ledger is not"
+            self._inbox.post(m.HeadChecked(known == 0, "" if known == 0 else text))
+        else:
+            self._ledger_thread.put(ledgers.CompareHead(head.seq, digest))
+
+    def _read_stepper(self, wire: Wire) -> list[m.Event]:
+        run = self._stepper.run
+        try:
+            return [m.FromStepper(run, record) for record in wire.read()]
+        except (ProtocolFault, WireLost) as error:
+            self._stepper.kill()
+            return [m.StepperLost(run, str(error))]
+
+    def _reach_guard(self) -> None:
+        now_ns = real_monotonic_ns()
+        if self._guard is not None or now_ns < self._guard_retry_ns:
+            return
+        self._guard_retry_ns = now_ns + _GUARD_RETRY_NS
+        with contextlib.suppress(WireLost):
+            wire = Wire(connect(self._config.paths.runtime / "guard.sock"))
+            wire.send(Hello(int(WireRole.PUMPD), 0, 0))
+            self._guard = wire
+            self._inbox.post(m.GuardUp())
+
+    def _drop_guard(self) -> None:
+        wire, self._guard = self._guard, None
+        if wire is not None:
+            wire.close()
+
+    def _do(self, effect: m.Effect) -> None:
+        match effect:
+            case m.Write(batch, entries):
+                self._ledger_thread.put(ledgers.Append(batch, entries))
+            case m.Find(token, request_id):
+                self._ledger_thread.put(ledgers.Lookup(token, request_id))
+            case m.ToStepper(record):
+                if self._stepper.wire is not None:
+                    with contextlib.suppress(WireLost):  # its end of file is read as a loss
+                        self._stepper.wire.send(record)
+            case m.StopAll():
+                self._stop_now()
+            case m.ToGuard(record):
+                if self._guard is not None:
+                    with contextlib.suppress(WireLost):  # its end of file is read as a loss
+                        self._guard.send(record)
+            case m.SpawnStepper(run):
+                try:
+                    self._stepper.spawn(run)
+                except (OSError, WireLost) as error:
+                    self._inbox.post(m.StepperLost(run, str(error)))
+            case m.KillStepper():
+                self._stepper.kill()
+            case m.Check():
+                self._ledger_thread.put(ledgers.SelfCheck())
+            case m.Reply(token, answer):
+                self._reply(token, answer)
+            case m.Publish(snapshot):
+                self._server.publish(snapshot)
+            case m.Ready(ok):
+                _log.info("ready%s", "" if ok else ", and not able to deliver: see pumpctl status")
+                self._notifier.say("READY=1")
+            case m.Exit():
+                self._notifier.say("STOPPING=1")
+                self._exit = 0
+            case _:
+                raise NotImplementedError(effect)
+
+    def _reply(self, token: int, answer: m.Answer) -> None:
+        with self._tokens:
+            respond = self._answers.pop(token)
+        match answer:
+            case m.Done(result):
+                respond(doors.Done(result))
+            case m.Refused(reasons):
+                respond(doors.Refused([asdict(one) for one in reasons]))
+            case m.Unknown(text):
+                respond(doors.Unknown(text))
+
+    def _checks(self, faults: Sequence[str]) -> list[m.CheckResult]:
+        """Return the program's own part of the self-test."""
+        lines = [m.CheckResult("disk", not faults, "; ".join(faults) or "written and read back")]
+        required = self._config.safety.watchdog == "required"
+        armed = self._notifier.watchdog_us > 0
+        lines.append(
+            m.CheckResult(
+                "watchdog",
+                armed or not required,
+                "armed" if armed else "not armed" if required else "declared absent",
+            )
+        )
+        return lines
+
+    def _feed_watchdog(self) -> None:
+        """Feed the watchdog from the engine's loop alone: a free-running timer would feed it for a dead one."""
+        now_ns = real_monotonic_ns()
+        if now_ns - self._watchdog_ns >= _WATCHDOG_NS:
+            self._watchdog_ns = now_ns
+            self._notifier.say("WATCHDOG=1")
+
+
+def fold(ledger: SqliteLedger) -> tuple[Book, list[m.CheckResult]]:
+    """Check the whole chain and return the book. Raises BrokenChain."""
+    seq, _ = ledger.check_chain()
+    book = Book()
+    checkpoint = ledger.last_of("checkpoint")
+    if checkpoint is not None:
+        book.apply(checkpoint)
+    for row in ledger.walk(book.seq):
+        book.apply(row)
+    return book, [m.CheckResult("ledger", True, f"{seq} rows, every one follows from the last")]
+
+
+def machine_of(config: Config, digest: str, speed: int) -> Machine:
+    """Return the facts that the engine needs, from the configuration."""
+    ceilings = config.ceilings
+    table, safety = config.mechanics, config.safety
+    declared = {
+        'real time is wanted, not required (realtime = "wanted")': safety.realtime == "wanted",
+        'no service watchdog (watchdog = "none")': safety.watchdog == "none",
+        'steps are not read back (readback = "none")': safety.readback == "none",
+        'ENABLE has no one-shot (one_shot = "none")': safety.one_shot == "none",
+        'the motor rests on full steps (hold = "off"): doses are whole full steps': table.hold
+        == "off",
+    }
+    return Machine(
+        name=config.pump.name,
+        fluid=config.pump.fluid,
+        mechanics=config.ratio(),
+        lease_uu=safety.lease_uu,
+        ceilings=Limits(
+            ceilings.max_bolus_uu,
+            ceilings.hourly_uu,
+            ceilings.daily_uu,
+            ceilings.max_basal_uu_per_h,
+            INTERVAL_CEILING_S,
+        ),
+        hold=table.hold,
+        readback=safety.readback == "required",
+        realtime_required=safety.realtime == "required",
+        force_kind=config.force.kind,
+        force_required=config.force.required,
+        force_threshold_mn=config.force.threshold_mn,
+        stop_button=safety.stop_button,
+        min_interval_ns=table.min_interval_us * 1_000,
+        capacity_uu=table.capacity_uu,
+        bench=config.pins.factory == "bench",
+        weaker=tuple(text for text, holds in declared.items() if holds),
+        speed=speed,
+        boot_id=boot_id(),
+        version=__version__,
+        config_sha256=digest,
+        pids=(("pumpd", os.getpid()),),
+    )
+
+
+def users_of(config: Config) -> dict[Role, set[int]]:
+    """Return the uids of each role. Raises BadConfiguration for a name that nobody has."""
+    faults: list[str] = []
+
+    def uids(field: str, names: Sequence[int | str]) -> set[int]:
+        found = set()
+        for name in names:
+            try:
+                found.add(name if isinstance(name, int) else pwd.getpwnam(name).pw_uid)
+            except KeyError:
+                faults.append(f"users.{field} = {name!r}: no such user on this machine")
+        return found
+
+    users = {
+        Role.OBSERVE: uids("observe", config.users.observe),
+        Role.OPERATE: uids("operate", config.users.operate),
+        Role.SETTINGS: uids("settings", config.users.settings),
+    }
+    if config.pins.factory == "bench":
+        users[Role.BENCH] = uids("bench", config.users.bench)
+    if faults:
+        raise BadConfiguration("users", faults)
+    return users
+
+
+def force_sensor(config: Config) -> ForceSensor | None:
+    """Return the force sensor that the configuration names, or None where it names none."""
+    table = config.force
+    if table.kind == "none":
+        return None
+    runtime = config.paths.runtime
+    factories = build_factory(
+        config.pins.factory,
+        owner="pumpd",
+        now_ns=real_monotonic_ns,
+        bench_socket=runtime / "pins.sock",
+        work_dir=runtime if config.pins.factory != "bench" else None,
+    )
+    return build_force_sensor(
+        table.kind,
+        factories,
+        now_ns=real_monotonic_ns,
+        i2c_bus=table.i2c_bus,
+        i2c_address=table.i2c_address,
+        channel=table.channel,
+        zero_counts=table.zero_counts,
+        un_per_count=table.un_per_count,
+    )
+
+
+def _take_lock(runtime: Path) -> int:
+    """Be the one pumpd of this folder, or raise AlreadyRunning (SR-62)."""
+    descriptor = os.open(runtime / "pumpd.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise AlreadyRunning(f"another pumpd runs in {runtime}: no pin was touched") from error
+    return descriptor
+
+
+def _explain(runtime: Path | None, reasons: Sequence[str]) -> None:
+    """Leave the reasons where screen and pumpctl find them: a pump that cannot start is not mute."""
+    for text in reasons:
+        _log.critical("%s", text)
+    if runtime is not None:
+        with contextlib.suppress(OSError):
+            (runtime / "pumpd.why").write_text("\n".join(reasons) + "\n", encoding="utf-8")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the pump; exit status 0 after a clean end, 2 for a bad configuration, 1 for anything else."""
+    parser = argparse.ArgumentParser(prog="pumpd", description="The pump. BENCH use, water only.")
+    parser.add_argument("--config", type=Path, required=True, help="the machine's configuration")
+    parser.add_argument("--clock-file", type=Path, help="the demo's start instant and speed")
+    parser.add_argument("--runtime", type=Path, help="where to explain a start that fails")
+    words = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(levelname)s: %(message)s")
+    runtime: Path | None = words.runtime
+    try:
+        config, digest = load(words.config)
+        runtime = config.paths.runtime
+        clock = SystemClock(
+            config.pump.zone, Start.load(words.clock_file) if words.clock_file else None
+        )
+        lock = _take_lock(runtime)
+    except BadConfiguration as fault:
+        _explain(runtime, [f"{fault.source}: {text}" for text in fault.faults])
+        return 2
+    except AlreadyRunning as fault:
+        _log.critical("%s", fault)
+        return 1
+    except OSError as error:
+        _explain(runtime, [f"{error.filename}: {error.strerror}"])
+        return 1
+    (runtime / "pumpd.why").unlink(missing_ok=True)
+    try:
+        program = Program(config, digest, clock, words.clock_file)
+        for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(one, program.terminate)
+        return program.run()
+    except BadConfiguration as fault:
+        _explain(runtime, [f"{fault.source}: {text}" for text in fault.faults])
+        return 2
+    except BrokenChain as fault:
+        ledger = config.paths.state / "ledger.db"
+        _explain(
+            runtime,
+            [
+                f"the ledger {ledger} is broken at row {fault.seq}: {fault}",
+                "nothing moves on a history that cannot be trusted: keep the file for study, move it "
+                "away, and start again; earlier doses then count as unknown until you acknowledge that",
+            ],
+        )
+        return 1
+    except PumpError as fault:
+        _explain(runtime, [f"{fault.code}: {fault}"])
+        return 1
+    finally:
+        os.close(lock)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
+

@@ -1,0 +1,541 @@
+"""A whole pump in one thread and on a virtual clock: the real engine, stepper and guard over the plant.
+
+Nothing sleeps: the clock jumps to whatever happens next. For unit tests, and for a user's own (the pytest
+fixture ``bench``). Wires have no delay, and the ledger is durable at once unless a test says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid5
+
+from appliance.domain.limits import Limits
+from appliance.domain.mechanics import Mechanics
+from appliance.domain.units import NS_PER_S, parse_dose
+from appliance.engine import messages as m
+from appliance.engine.book import Book
+from appliance.engine.context import Machine
+from appliance.engine.pump import Pump
+from appliance.errors import LedgerUnknown, WireLost
+from appliance.guard import core as guards
+from appliance.ports import ClockQuality, ClockReading, Entry, Ledger, Row
+from appliance.records import Alive, Bye, Head, Hello, Realtime, Record, Role, Stop
+from appliance.simulate.fake_ledger import FakeLedger
+from appliance.stepper import loop as steppers
+from drivers.assembly import GuardHardware, StepperHardware, guard_hardware, stepper_hardware
+from drivers.mock.mock_bench import MockBench
+from drivers.mock.settings import BenchSettings
+
+_ALIVE = Alive(0)
+_IDS = UUID("0b7a3f52-54f5-5b0e-8f5e-3f2c9f3a1d10")
+_START_UTC_NS = 1_800_000_000 * NS_PER_S
+_PINS = {
+    "enable_n": 22,
+    "alive": 23,
+    "readback": 5,
+    "enable_feedback_n": 6,
+    "stop_button_n": 13,
+    "buzzer": 12,
+    "lamp_high": 16,
+    "lamp_medium": 20,
+    "lamp_low": 21,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal(Exception):
+    """The pump refused a request; ``reasons`` are its sentences."""
+
+    reasons: tuple[str, ...]
+
+
+class VirtualBench:
+    """One pump on one bench. Every verb runs the clock only as far as its answer needs."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger | None = None,
+        mechanics: Mapping[str, int] | None = None,
+        hold: str = "reduced",
+        limits: Limits = Limits(25_000_000, 60_000_000, 300_000_000, 35_000_000, 10),
+        basal_uu_per_h: int = 1_000_000,
+        set_up: bool = True,
+        readback: bool = True,
+        stop_button: bool = True,
+        pace: int = 1,
+    ) -> None:
+        """Build it, let its self-test run, and unless told otherwise set it up and start basal.
+
+        With ``pace`` above 1 the supervision (beats, watchdogs, settling) is that much slower and a run
+        that much faster; doses, schedules and counts are the same. Faults need ``pace`` 1.
+        """
+        table = {
+            "bore_um": 8_660,
+            "lead_um": 1_000,
+            "full_steps": 200,
+            "microsteps": 16,
+            **(mechanics or {}),
+        }
+        one_shot = "present" if pace == 1 else "none"
+        self._pace = pace
+        self.now_ns = 1_000 * NS_PER_S
+        self.wall_ns = _START_UTC_NS
+        self.boot = 1
+        self.mechanics = Mechanics.of(**table, concentration_u_per_ml=100, hold=hold)
+        self.ledger: Ledger = ledger if ledger is not None else FakeLedger()
+        self.bench = MockBench(
+            BenchSettings(
+                **table, capacity_nl=3_100_000, hold=hold, one_shot=one_shot, start_ns=self.now_ns
+            ),
+            lambda: self.now_ns,
+        )
+        self._readback, self._stop_button, self._hold = readback, stop_button, hold
+        self._runs = 0
+        self._tokens = 0
+        self._ids = 0
+        self._answers: dict[int, m.Answer] = {}
+        self.snapshots: list[Mapping[str, Any]] = []
+        self.log: list[m.Effect] = []
+        self.stalled_disk = False
+        self._queued: list[m.Write] = []
+        self.pump: Pump | None = None
+        self.guard: guards.Guard | None = None
+        self.stepper: steppers.Stepper | None = None
+        self._guard_lines: GuardHardware | None = None
+        self._stepper_lines: StepperHardware | None = None
+        self._guard_memory: guards.Memory | None = None
+        self._guard_joined = False
+        self._stops = 0
+        self.frozen: set[str] = set()
+        self._to_pump: list[m.Event] = []
+        self._to_guard: list[tuple[Role, Record]] = []
+        self._to_stepper: list[Record] = []
+        self._wakes = {"pump": 0, "guard": 0, "stepper": 0}
+        self.start_guard()
+        self.start_pump()
+        self.run_until(lambda: self.state != "starting", 20)
+        if set_up:
+            self.ask("limits.set", **_plain(limits))
+            segments = [{"start_min_of_day": 0, "rate_uu_per_h": basal_uu_per_h}]
+            self.ask("basal.import", name="Day", segments=segments, replace=False)
+            self.ask("basal.use", name="Day")
+            self.ask("cartridge.load", amount_uu=300_000_000)
+            self.ask("resume")
+
+    # ------------------------------------------------------------------ what a test says
+
+    @property
+    def plant(self) -> Any:
+        """Return the plant: the truth about what moved."""
+        return self.bench.plant
+
+    @property
+    def truth_steps(self) -> int:
+        """Return the steps that really moved forward."""
+        return int(self.plant.status(self.now_ns)["steps_forward"])
+
+    @property
+    def state(self) -> str:
+        """Return the pump's state."""
+        return str(self.pump.state.value) if self.pump else "dead"
+
+    def snapshot(self) -> Mapping[str, Any]:
+        """Return the pump's state as its clients see it."""
+        assert self.pump is not None  # noqa: S101 - a dead pump has no state
+        return self.pump.snapshot()
+
+    def ask(self, method: str, **params: Any) -> Mapping[str, Any]:  # noqa: ANN401
+        """Ask the pump as a client would; return its result, or raise Refusal."""
+        token = self.send(method, **params)
+        self.run_until(lambda: token in self._answers, 30)
+        answer = self._answers.pop(token)
+        if isinstance(answer, m.Done):
+            return answer.result
+        if isinstance(answer, m.Refused):
+            raise Refusal(tuple(one.text for one in answer.reasons))
+        raise LedgerUnknown(answer.text)
+
+    def send(self, method: str, **params: Any) -> int:  # noqa: ANN401
+        """Send a request without waiting; return its token."""
+        self._tokens += 1
+        if method == "stop" and params.get("what") == "all":
+            self.urgent_stop()
+        self._post(m.Asked(self._tokens, 1, 0, method, params))
+        return self._tokens
+
+    def urgent_stop(self) -> None:
+        """Send the stepper a stop, as the server's own thread does."""
+        if self.stepper is not None:
+            self._stops += 1
+            self._to_stepper.append(Stop(0))
+            self._wakes["stepper"] = self.now_ns
+            self._post(m.StopSent(self._runs, self._stops))
+
+    def start_bolus(self, units: str, *, request_id: str = "", speed: str = "normal") -> str:
+        """Review and confirm a bolus such as "2.5"; return its id once the pump has accepted it."""
+        self._ids += 1
+        request_id = request_id or str(uuid5(_IDS, str(self._ids)))
+        dose = {"request_id": request_id, "amount_uu": int(parse_dose(units)), "speed": speed}
+        review = self.ask("bolus.review", **dose)
+        if review["token"] is None:
+            raise Refusal(tuple(one["text"] for one in review["reasons"]))
+        self.ask("bolus.deliver", **dose, token=review["token"], stay=True)
+        return request_id
+
+    def bolus(self, units: str, *, speed: str = "normal") -> Mapping[str, Any]:
+        """Deliver a bolus to its end; return its record."""
+        request_id = self.start_bolus(units, speed=speed)
+        self.run_until(lambda: not self._book.doses[request_id].open, 4_000)
+        return self._book.doses[request_id].record()
+
+    def dose(self, request_id: str) -> Mapping[str, Any]:
+        """Return a dose's record."""
+        return self._book.doses[request_id].record()
+
+    @property
+    def _book(self) -> Book:
+        assert self.pump is not None  # noqa: S101 - a dead pump has no book
+        return self.pump.book
+
+    def rows(self, kind: str = "") -> list[Row]:
+        """Return the ledger's rows, all or of one kind."""
+        return [row for row in self.ledger.rows() if kind in ("", row.entry.kind)]
+
+    # ------------------------------------------------------------------ time
+
+    def run(self, seconds: float) -> None:
+        """Let ``seconds`` of virtual time go by."""
+        self.run_to(self.now_ns + int(seconds * NS_PER_S))
+
+    def run_to(self, until_ns: int) -> None:
+        """Let virtual time go by until an instant."""
+        while (next_ns := self._next_ns()) <= until_ns:
+            self._jump(next_ns)
+            self._turn()
+        self._jump(until_ns)
+
+    def run_until(self, holds: Any, seconds: float) -> None:  # noqa: ANN401
+        """Let time go by until ``holds()``; raise TimeoutError after ``seconds`` of virtual time."""
+        until_ns = self.now_ns + int(seconds * NS_PER_S)
+        while not holds():
+            next_ns = self._next_ns()
+            if next_ns > until_ns:
+                raise TimeoutError(f"not so after {seconds} virtual seconds; {self.state}")
+            self._jump(next_ns)
+            self._turn()
+
+    def set_wall(self, step_s: int) -> None:
+        """Step the wall clock; the monotonic one knows nothing of it."""
+        self.wall_ns += step_s * NS_PER_S
+        self._post(m.ClockRead(self._reading()))
+
+    def _jump(self, now_ns: int) -> None:
+        self.wall_ns += max(0, now_ns - self.now_ns)
+        self.now_ns = max(self.now_ns, now_ns)
+        self.bench.advance()
+
+    def _next_ns(self) -> int:
+        wakes = [at for name, at in self._wakes.items() if self._is_up(name)]
+        return max(self.now_ns, min([*wakes, self.bench.next_event_ns]))
+
+    def _is_up(self, name: str) -> bool:
+        alive = {"pump": self.pump, "guard": self.guard, "stepper": self.stepper}[name]
+        return alive is not None and name not in self.frozen
+
+    def _reading(self) -> ClockReading:
+        return ClockReading(self.now_ns, self.wall_ns, 0, ClockQuality.SET)
+
+    # ------------------------------------------------------------------ programs
+
+    def start_guard(self) -> None:
+        """Start a guard with what its file remembers."""
+        lines = guard_hardware(self.bench.factories, **_PINS)
+        self._guard_lines = lines
+        self.guard = guards.Guard(
+            timing=guards.Timing.at(self._pace),
+            budgets=guards.Budgets(
+                self.mechanics.steps_within(90_000_000),
+                self.mechanics.steps_within(60_000_000),
+                self.mechanics.steps_within(310_000_000),
+            ),
+            memory=self._guard_memory,
+            readback=self._readback,
+            pid=2,
+        )
+        self._guard_joined = False
+        self._wakes["guard"] = self.now_ns
+
+    def start_pump(self) -> None:
+        """Start `pumpd` on what the ledger holds."""
+        book = Book()
+        for row in self.ledger.rows():
+            book.apply(row)
+        self.pump = Pump(
+            self._machine(),
+            book,
+            self._reading(),
+            ledger_lines=[m.CheckResult("ledger", True, f"{book.seq} rows")],
+            new_run=self._new_run,
+            secret=b"virtual",
+        )
+        self._wakes["pump"] = self.now_ns
+        self._to_pump = []
+
+    def kill_pump(self) -> None:
+        """Kill `pumpd`, and with it the stepper: whatever was not durable is gone."""
+        self.pump = None
+        self._queued = []
+        self._to_pump, self._answers = [], {}
+        self._end_stepper(clean=False)
+        if self.guard is not None and self._guard_joined:
+            self.guard.left(self.now_ns, Role.PUMPD, clean=False)
+            self._guard_joined = False
+            self._wakes["guard"] = self.now_ns
+
+    def kill_stepper(self) -> None:
+        """Kill the stepper alone."""
+        self._end_stepper(clean=False)
+        self._post(m.StepperLost(self._runs, "killed"))
+
+    def kill_guard(self) -> None:
+        """Kill the guard: its pins become inputs, and the pull on ENABLE decides."""
+        self.guard = None
+        if self._guard_lines is not None:
+            self._guard_lines.close()
+        self._guard_joined = False
+        self._to_guard = []
+        self._post(m.GuardLost("killed"))
+        if self.stepper is not None:
+            for record in self.stepper.lost(self.now_ns):
+                self._post(m.FromStepper(self._runs, record))
+            self._end_stepper(clean=False)
+            self._post(m.StepperLost(self._runs, "lost the guard"))
+
+    def _end_stepper(self, *, clean: bool) -> None:
+        if self.stepper is None:
+            return
+        self.stepper = None
+        self._to_stepper = []
+        if self._stepper_lines is not None:
+            self._stepper_lines.close()
+        if self.guard is not None:
+            self.guard.left(self.now_ns, Role.STEPPER, clean=clean)
+            self._wakes["guard"] = self.now_ns
+
+    def _spawn_stepper(self, run: int) -> None:
+        self._end_stepper(clean=True)
+        lines = stepper_hardware(
+            self.bench.factories,
+            step=17,
+            direction=27,
+            end_stop_n=24,
+            driver_fault_n=25,
+            direction_inverted=False,
+            min_interval_us=2_000,
+            step_pulse_us=0,
+            now_ns=lambda: self.now_ns,
+            wait_until_ns=lambda _instant: None,
+        )
+        self._stepper_lines = lines
+        ratio = self.mechanics
+        self.stepper = steppers.Stepper(
+            run=run,
+            ratio=steppers.Ratio(ratio.ratio_uu, ratio.ratio_steps, ratio.quantum_steps),
+            timing=steppers.Timing.at(self._pace, 2_000 // self._pace),
+            axis=lines.axis,
+            end_stop=lines.end_stop,
+            driver_fault=lines.driver_fault,
+            hold=self._hold == "reduced",
+        )
+        self._stops = 0
+        self._to_stepper = []
+        if self.guard is not None:
+            self.guard.joined(self.now_ns, Role.STEPPER, Hello(int(Role.STEPPER), run, 0))
+        self._wakes["stepper"] = self.now_ns
+        self._post(m.FromStepper(run, Realtime(1, 1, 0, 3)))
+
+    def _new_run(self) -> int:
+        self._runs += 1
+        return self._runs
+
+    def _machine(self) -> Machine:
+        return Machine(
+            name="Virtual bench",
+            fluid="water",
+            mechanics=self.mechanics,
+            lease_uu=50_000,
+            ceilings=Limits(25_000_000, 60_000_000, 300_000_000, 35_000_000, 3_600),
+            hold=self._hold,
+            readback=self._readback,
+            realtime_required=False,
+            force_kind="none",
+            force_required=False,
+            force_threshold_mn=12_000,
+            stop_button=self._stop_button,
+            min_interval_ns=2_000_000 // self._pace,
+            capacity_uu=300_000_000,
+            bench=True,
+            weaker=(),
+            speed=self._pace,
+            boot_id=f"boot-{self.boot}",
+            version="virtual",
+            config_sha256="0" * 64,
+            pids=(("pumpd", 1),),
+        )
+
+    # ------------------------------------------------------------------ one instant
+
+    def _post(self, event: m.Event) -> None:
+        self._to_pump.append(event)
+        self._wakes["pump"] = self.now_ns
+
+    def _turn(self) -> None:
+        """Let every program that is due have its turn, until nothing more happens at this instant."""
+        for _ in range(1_000):
+            due = [name for name, at in self._wakes.items() if at <= self.now_ns]
+            due = [name for name in due if self._is_up(name)]
+            if not due:
+                return
+            for name in ("guard", "stepper", "pump"):
+                if name in due and self._is_up(name):
+                    getattr(self, f"_turn_{name}")()
+        raise RuntimeError("the programs never come to rest at one instant")
+
+    def _turn_guard(self) -> None:
+        assert self.guard is not None and self._guard_lines is not None  # noqa: S101, PT018
+        lines = self._guard_lines
+        reading = guards.PinReading(
+            lines.enable_feedback.is_active(),
+            lines.counter.count() if lines.counter else 0,
+            lines.stop_button.is_active() if lines.stop_button else False,
+        )
+        mail, self._to_guard = self._to_guard, []
+        result = self.guard.turn(self.now_ns, mail, reading)
+        out = result.outputs
+        lines.alive.set(active=out.alive)
+        lines.enable.set(active=out.enable)
+        lines.buzzer.set(active=out.buzzer)
+        lines.lamps.high.set(active=out.lamp_high)
+        lines.lamps.medium.set(active=out.lamp_medium)
+        lines.lamps.low.set(active=out.lamp_low)
+        for record in result.to_stepper:
+            self._to_stepper.append(record)
+            self._wakes["stepper"] = self.now_ns
+        for record in result.to_pumpd:
+            self._from_guard(record)
+        if result.save is not None:
+            self._guard_memory = result.save
+        self._wakes["guard"] = max(result.wake_ns, self.now_ns + 1)
+
+    def _from_guard(self, record: Record) -> None:
+        self._post(m.FromGuard(record))
+        if isinstance(record, Head):
+            self._post(m.HeadChecked(*self._compare(record)))
+
+    def _compare(self, head: Head) -> tuple[bool, str]:
+        if head.seq == 0:
+            return True, ""
+        rows = [row for row in self.ledger.rows() if row.seq == head.seq]
+        digest = b"".join(
+            part.to_bytes(8, "big", signed=True)
+            for part in (head.hash_a, head.hash_b, head.hash_c, head.hash_d)
+        )
+        if rows and rows[0].digest == digest:
+            return True, ""
+        return False, "the guard remembers a later or another history"
+
+    def _turn_stepper(self) -> None:
+        assert self.stepper is not None  # noqa: S101
+        inbox, self._to_stepper = self._to_stepper, []
+        to_pumpd, to_guard, wake_ns = self.stepper.turn(self.now_ns, inbox)
+        for record in to_guard:
+            self._to_guard.append((Role.STEPPER, record))
+            self._wakes["guard"] = self.now_ns
+        for record in to_pumpd:
+            self._post(m.FromStepper(self._runs, record))
+        # A step and its successor never share an instant, so a due deadline is the next nanosecond.
+        self._wakes["stepper"] = max(wake_ns, self.now_ns + 1)
+
+    def _turn_pump(self) -> None:
+        assert self.pump is not None  # noqa: S101
+        if self.guard is not None and not self._guard_joined:
+            self._guard_joined = True
+            self.guard.joined(self.now_ns, Role.PUMPD, Hello(int(Role.PUMPD), 0, 0))
+            self._to_pump.insert(0, m.GuardUp())
+            for record in self.guard.greeting():
+                self._from_guard(record)
+        events, self._to_pump = [m.ClockRead(self._reading()), *self._to_pump], []
+        if self.guard is not None:
+            self._to_guard.append((Role.PUMPD, _ALIVE))
+        effects, wake_ns = self.pump.turn(self.now_ns, events)
+        self._wakes["pump"] = max(wake_ns, self.now_ns + 1)
+        for effect in effects:
+            self._do(effect)
+
+    def _do(self, effect: m.Effect) -> None:
+        match effect:
+            case m.Write() as write:
+                if self.stalled_disk:
+                    self._queued.append(write)
+                else:
+                    self._write(write)
+            case m.Find(token, request_id):
+                rows = [r for r in self.rows() if r.entry.body.get("request_id") == request_id]
+                self._post(m.Found(token, rows))
+            case m.ToStepper(record):
+                if isinstance(record, Bye):
+                    self._end_stepper(clean=True)
+                elif self.stepper is not None:
+                    self._to_stepper.append(record)
+                    self._wakes["stepper"] = self.now_ns
+            case m.StopAll():
+                self.urgent_stop()
+            case m.ToGuard(record):
+                if self.guard is not None:
+                    self._to_guard.append((Role.PUMPD, record))
+                    self._wakes["guard"] = self.now_ns
+            case m.SpawnStepper(run):
+                try:
+                    self._spawn_stepper(run)
+                except WireLost as error:
+                    self._post(m.StepperLost(run, str(error)))
+            case m.KillStepper():
+                self._end_stepper(clean=False)
+            case m.Check():
+                self._post(m.Checked([m.CheckResult("disk", True, "virtual")]))
+            case m.Reply(token, answer):
+                self._answers[token] = answer
+            case m.Publish(snapshot):
+                self.snapshots = [*self.snapshots[-99:], snapshot]
+            case _:
+                self.log.append(effect)
+
+    def _write(self, write: m.Write) -> None:
+        try:
+            rows = self.ledger.append(write.entries)
+        except ValueError as error:
+            self._post(m.WriteRefused(write.batch, str(error)))
+        except LedgerUnknown as error:
+            self._post(m.WriteTrouble(write.batch, str(error)))
+        else:
+            self._post(m.Written(write.batch, rows))
+
+    def disk_goes_on(self) -> None:
+        """End a stall: everything that waited for the disk is written, in order."""
+        self.stalled_disk = False
+        queued, self._queued = self._queued, []
+        for write in queued:
+            self._write(write)
+
+
+def _plain(limits: Limits) -> dict[str, int]:
+    return {
+        "max_bolus_uu": limits.max_bolus_uu,
+        "hourly_uu": limits.hourly_uu,
+        "daily_uu": limits.daily_uu,
+        "max_basal_uu_per_h": limits.max_basal_uu_per_h,
+        "min_interval_s": limits.min_interval_s,
+    }

@@ -54,7 +54,7 @@ def row_text(seq: int, entry: Stamped) -> str:
             raise ValueError(f"{name} = {number!r} is not a whole number of 64 bits")
     request_id = entry.body.get("request_id")
     if request_id is not None or entry.kind == "intent":
-        _label(request_id)
+        _label(request_id if isinstance(request_id, str) else None)
     # Written by hand, in one pass that also checks: json.dumps takes three times as long.
     return (
         f'{{"body":{_map(entry.body, "body", _DEPTH)},"boot":"{_label(entry.boot_id)}"'

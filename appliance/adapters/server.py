@@ -52,6 +52,7 @@ _FLOOD = 100  # requests over the rate, one after the other, that end a connecti
 _QUEUED_BYTES = 4 * wire.REPLY_BYTES
 _HIGH_WATER_BYTES = 65_536
 _NOTES_PER_S = 5
+_KEPT_PLACES = 2
 _NOTES_BURST_NS = 2 * _NS_PER_S
 _LEAVE_S = 1.0
 _JOIN_S = 5.0
@@ -336,8 +337,12 @@ class _Desk:
             self._loop = None
 
     def admit(self, peer: _Peer) -> int | None:
-        """Give a new client its number, which is never used again; None if there are too many."""
-        if len(self.peers) >= self.clients:
+        """Give a new client its number, which is never used again; None if there are too many.
+
+        The last places are for those who may stop the pump: onlookers cannot take them all.
+        """
+        kept = 0 if Role.OPERATE.value in peer.roles else min(_KEPT_PLACES, self.clients - 1)
+        if len(self.peers) >= self.clients - kept:
             return None
         self._last_connection += 1
         self.peers[self._last_connection] = peer
@@ -416,7 +421,7 @@ class _Peer(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._connection: int | None = None
         self._uid = -1
-        self._roles: frozenset[str] = frozenset()
+        self.roles: frozenset[str] = frozenset()
         self._greeted = False
         self._ended = False  # it has gone, or can say nothing more
         self._leaving = False
@@ -438,14 +443,16 @@ class _Peer(asyncio.BufferedProtocol):
         raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         _, self._uid, _ = struct.unpack("3i", raw)
         desk = self._desk
-        self._roles = desk.roles(self._uid)
-        if not self._roles:
+        self.roles = desk.roles(self._uid)
+        if not self.roles:
             self._turn_away(Code.NOT_ALLOWED, f"user {self._uid} has no role on this pump")
             return
         self._connection = desk.admit(self)
         if self._connection is None:
             self._turn_away(
-                Code.TOO_MANY_CLIENTS, f"{desk.clients} clients are connected, and no more may be"
+                Code.TOO_MANY_CLIENTS,
+                f"at most {desk.clients} clients may be connected, {_KEPT_PLACES} of them only with "
+                "the role operate",
             )
             return
         self._hello_timer = self._later(desk.line_s, self._no_hello)
@@ -593,9 +600,9 @@ class _Peer(asyncio.BufferedProtocol):
                 request.id, Code.UNKNOWN_METHOD, f"there is no method {wire.shown(request.method)}"
             )
             return
-        if method.role.value not in self._roles:
+        if method.role.value not in self.roles:
             text = f"{method.name} needs the role {method.role.value}; user {self._uid} has "
-            text += ", ".join(sorted(self._roles))
+            text += ", ".join(sorted(self.roles))
             self._refuse(request.id, Code.NOT_ALLOWED, text, {"role": method.role.value})
             return
         try:
@@ -632,7 +639,7 @@ class _Peer(asyncio.BufferedProtocol):
             self._hello_timer.cancel()
             self._hello_timer = None
         self._greeted = True
-        about = {"protocol": wire.PROTOCOL, **self._desk.hello(), "roles": sorted(self._roles)}
+        about = {"protocol": wire.PROTOCOL, **self._desk.hello(), "roles": sorted(self.roles)}
         self._send(wire.result_line(request.id, about))
 
     def _guarded(self, method: Method, params: BaseModel) -> None:

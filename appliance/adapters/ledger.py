@@ -30,6 +30,7 @@ CHECKPOINT_PAGES = 1_000
 _BUSY_S = 2.0
 _BATCH = 1_000
 _SCRATCH_BYTES = 4_096
+_DAMAGE = (sqlite3.Error, UnicodeError)  # the second where a name in the schema is damaged
 _COMMON = ("lease", "count")
 _RARE = "kind <> 'lease' AND kind <> 'count'"
 """What is in the indexes: SQLite uses one only where the query repeats this."""
@@ -57,7 +58,7 @@ def connect_to_read(path: Path) -> tuple[sqlite3.Connection, bool]:
         if "unix-none" in way:  # the log's index in our own memory
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error as error:
+    except _DAMAGE as error:
         if connection is not None:
             connection.close()
         raise LedgerFault(f"{path} cannot be read: {_why(path, error)}") from error
@@ -134,7 +135,7 @@ class LedgerReader:
         db = self._connected()
         try:
             return db.execute(sql, parameters).fetchall()
-        except sqlite3.Error as error:
+        except _DAMAGE as error:
             raise LedgerFault(f"{self._path} cannot be read: {error}") from error
 
     def _last(self) -> tuple[int, bytes]:
@@ -227,24 +228,15 @@ class SqliteLedger(LedgerReader):
         return [row for row, _ in rows]
 
     def settle(self, entries: Sequence[Entry]) -> list[Row] | None:
-        if self._db is None:
-            self._reopen()
-            before = self._seq
-        else:  # asked again: are they the last ones?
-            before = self._seq - len(entries)
-            if before < 0:
-                return None
-        start = self._digest_of(before)
-        rows = [row for row, _ in self._following(entries, before, start)]
-        kept = list(self._chain(before, start))
-        if [digest for *_, digest in kept] == [row.digest for row in rows]:
-            if rows:
-                self._seq, self._digest = rows[-1].seq, rows[-1].digest
-            return rows
-        if kept and before == self._seq:
-            self._drop()
-            raise BrokenChain(before + 1, f"row {before + 1} was written by somebody else")
-        return None
+        unsettled = self._db is None
+        if unsettled:
+            self._open(create=False)
+        try:
+            return self._settled(entries, self._seq if unsettled else self._seq - len(entries))
+        except LedgerFault:
+            if unsettled:
+                self._drop()
+            raise
 
     def checkpoint(self) -> bool:
         """Copy the write-ahead log into the file and empty it; return whether that was possible.
@@ -341,35 +333,39 @@ class SqliteLedger(LedgerReader):
             with contextlib.suppress(sqlite3.Error):  # the first error is the one that counts
                 db.close()
 
-    def _reopen(self) -> None:
-        """Open the file anew after an error, and make what it holds durable.
-
-        After a failed sync the kernel may show bytes that are not on the disk, and a second sync of
-        them says yes. So the log is copied into the file, which is synced, before anything in it
-        counts; and nothing stays in the log that could come back after a power cut.
-        """
-        try:
-            self._open(create=False)
-            emptied = self.checkpoint()
-        except LedgerUnknown as unknown:
-            raise LedgerFault(str(unknown)) from unknown
-        if not emptied:
-            self._drop()
-            raise LedgerFault(f"{self._path}: somebody reads it, so its log cannot be emptied yet")
-        try:
-            kept = self._digest_of(self._seq)
-        except BrokenChain:
-            kept = b""
-        if kept != self._digest:
-            self._drop()
-            raise BrokenChain(self._seq, f"{self._path}: row {self._seq} was kept, and is gone")
+    def _settled(self, entries: Sequence[Entry], before: int) -> list[Row] | None:
+        """Return the rows of ``entries`` if they follow row ``before`` in the file, else None."""
+        if before < 0:
+            return None
+        start = self._digest_of(before)
+        if before == self._seq and start != self._digest:
+            raise BrokenChain(
+                before, f"{self._path}: row {before} was kept, and is another one now"
+            )
+        rows = [row for row, _ in self._following(entries, before, start)]
+        kept = [digest for *_, digest in self._chain(before, start)]
+        if kept != [row.digest for row in rows]:
+            if kept and before == self._seq:
+                text = f"{self._path}: row {before + 1} was written by somebody else"
+                raise BrokenChain(before + 1, text)
+            return None
+        if rows and before == self._seq:
+            # After a failed sync the kernel may show bytes that are not on the disk, and say yes to
+            # a second sync of them. Copied into the file and synced there, they are.
+            if not self.checkpoint():
+                raise LedgerFault(f"{self._path} is being read, so the rows cannot be secured yet")
+            self._seq, self._digest = rows[-1].seq, rows[-1].digest
+        return rows
 
     def _open(self, *, create: bool) -> None:
         path = self._path
         if path.exists():
             probe, _ = connect_to_read(path)
             with contextlib.closing(probe):
-                version = _version(path, probe)
+                try:
+                    version = _version(path, probe)
+                except _DAMAGE as error:
+                    raise LedgerFault(f"{path} cannot be read: {error}") from error
         elif create:
             version = 0
         else:
@@ -396,7 +392,7 @@ class SqliteLedger(LedgerReader):
         except LedgerFault:
             self._drop()
             raise
-        except (sqlite3.Error, OSError) as error:
+        except (*_DAMAGE, OSError) as error:
             self._drop()
             raise LedgerFault(f"{path} cannot be opened: {_why(path, error)}") from error
 
@@ -504,7 +500,9 @@ def _why(path: Path, error: Exception | None) -> str:
     if not path.parent.is_dir():
         return f"the directory {path.parent} is not there"
     if not path.exists():
-        return "it is not there" if not os.access(path.parent, os.W_OK) else str(error)
+        return f"it is not there ({error})"
+    if not path.is_file():
+        return "it is not a file"
     if not os.access(path, os.R_OK):
         return "this user may not read it"
     return str(error)

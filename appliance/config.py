@@ -1,8 +1,8 @@
 """The machine's configuration: one TOML file, typed, range-checked, no defaults for what can hurt.
 
-Machine facts only (pins, mechanics, ceilings, users). Therapy settings are rows of the ledger. A file with
-faults starts nothing, and all its faults are listed at once, each with field, value and range (SR-17,
-SR-66). The shipped ``docs/benchpump.example.toml`` explains every key.
+Machine facts only (pins, mechanics, ceilings, users). Therapy settings are rows of the ledger. A
+file with faults starts nothing, and all its faults are listed at once, each with field, value and
+range (SR-17, SR-66). The shipped ``docs/benchpump.example.toml`` explains every key.
 """
 
 from __future__ import annotations
@@ -66,7 +66,10 @@ class PinsTable(_Table):
                 raise ValueError(f"{name} = {pin} is the pin of {seen[pin]} already")
             seen[pin] = name
         if self.factory == "rpigpio" and self.inputs != "lgpio":
-            raise ValueError('inputs must be "lgpio" with factory "rpigpio": its edge detection fails on new kernels')
+            raise ValueError(
+                'inputs must be "lgpio" with factory "rpigpio": '
+                "its edge detection fails on new kernels"
+            )
         if self.factory != "rpigpio" and self.inputs not in ("same", self.factory):
             raise ValueError(f'inputs must be "same" with factory "{self.factory}"')
         return self
@@ -88,7 +91,9 @@ class MechanicsTable(_Table):
 
 
 class CeilingsTable(_Table):
-    """The most that any therapy setting may allow on this machine; below the program's own ceilings."""
+    """The most that any therapy setting may allow on this machine; below the program's own
+    ceilings.
+    """
 
     max_bolus_uu: Annotated[int, Field(ge=50_000, le=MAX_BOLUS_CEILING_UU)]
     hourly_uu: Annotated[int, Field(ge=50_000, le=HOURLY_CEILING_UU)]
@@ -137,7 +142,7 @@ class PathsTable(_Table):
 
     @model_validator(mode="before")
     @classmethod
-    def _paths_are_text(cls, raw: Any) -> Any:
+    def _paths_are_text(cls, raw: object) -> object:
         if isinstance(raw, dict):
             return {key: Path(text) if isinstance(text, str) else text for key, text in raw.items()}
         return raw
@@ -164,12 +169,15 @@ class Config(_Table):
             raise ValueError(f"mechanics: {fault}") from fault
         if self.ceilings.hourly_uu > self.ceilings.daily_uu:
             raise ValueError(
-                f"ceilings.hourly_uu = {self.ceilings.hourly_uu} is above ceilings.daily_uu = {self.ceilings.daily_uu}"
+                f"ceilings.hourly_uu = {self.ceilings.hourly_uu} is above "
+                f"ceilings.daily_uu = {self.ceilings.daily_uu}"
             )
         if self.force.required and self.force.kind == "none":
             raise ValueError('force.required = true needs a sensor: force.kind is "none"')
         if self.force.kind == "bench" and self.pins.factory != "bench":
-            raise ValueError(f'force.kind = "bench" needs pins.factory "bench", not "{self.pins.factory}"')
+            raise ValueError(
+                f'force.kind = "bench" needs pins.factory "bench", not "{self.pins.factory}"'
+            )
         return self
 
     def ratio(self) -> Mechanics:
@@ -208,7 +216,9 @@ def parse(raw: bytes, source: str) -> Config:
     try:
         return Config.model_validate(table)
     except ValidationError as error:
-        raise BadConfiguration(source, [_sentence(dict(fault)) for fault in error.errors()]) from None
+        raise BadConfiguration(
+            source, [_sentence(dict(fault)) for fault in error.errors()]
+        ) from None
 
 
 _RANGES = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}

@@ -1,8 +1,9 @@
 """The demo: the simulated bench and every program of the pump, on this computer.
 
-It writes a folder with a configuration, starts the programs each in a session of its own, sets the pump up as
-a person would (over its socket), and restarts a program that dies, as systemd would. ``pumpctl --dir DIR``
-speaks to it. BENCH use: nothing here is a medical device.
+It writes a folder with a configuration, starts the programs each in a session of its own, sets the
+pump up as a person would (over its socket), and restarts a program that dies, as systemd would.
+``pumpctl
+--dir DIR`` speaks to it. BENCH use: nothing here is a medical device.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _RESTART_S = 0.3
 _READY_S = 30.0
 _STOP_S = 10.0
 _LOOK_S = 0.05
+_FORGIVE_LOOKS = 4
 _BENCH_FIFO = 30
 
 _CONFIGURATION = """\
@@ -271,7 +273,7 @@ class Demo:
                 why = self._look_at(child)
                 if why:
                     return why
-            if looks % 20 == 0 and any(child.deaths for child in self._children):
+            if looks % _FORGIVE_LOOKS == 0 and any(child.deaths for child in self._children):
                 self._forgive()
         return ""
 
@@ -296,7 +298,9 @@ class Demo:
         return ""
 
     def _forgive(self) -> None:
-        """Forget restarts once a person has acknowledged what happened (``protocol.md`` section 7)."""
+        """Forget restarts once a person has acknowledged what happened (``protocol.md`` section
+        7).
+        """
         try:
             with PumpClient(self.runtime / "pumpd.sock") as pump:
                 standing = [one for one in pump.alarms() if not one.acknowledged]
@@ -332,7 +336,7 @@ def _runtime_of(folder: Path) -> Path:
     if len(os.fsencode(runtime)) <= _MAX_SOCKET_FOLDER_BYTES:
         pointer.unlink(missing_ok=True)
         return runtime
-    short = Path(tempfile.mkdtemp(prefix="bp-", dir="/tmp"))  # noqa: S108 - mkdtemp makes it private
+    short = Path(tempfile.mkdtemp(prefix="bp-", dir="/tmp"))
     pointer.write_text(f"{short}\n", encoding="utf-8")
     # The configuration names the runtime folder, so an older one of this demo is written anew.
     (folder / "benchpump.toml").unlink(missing_ok=True)
@@ -354,7 +358,9 @@ def _pumpctl() -> Path:
 
 
 def _prompt(demo: Demo) -> None:
-    """Take pumpctl's words from a person until they say quit: the way in until there is a screen."""
+    """Take pumpctl's words from a person until they say quit: the way in until there is a
+    screen.
+    """
     _say("Type a word of pumpctl (status, bolus 1, history, bench status, help), or quit.")
     while not demo.ending.is_set():
         try:
@@ -398,10 +404,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         demo.start(first_start=words.first_start)
         register_demo(folder, os.getpid())
         _introduce(demo, words.speed)
-        if words.headless or not sys.stdin.isatty():
-            why = demo.supervise()
-        else:
-            why = _with_prompt(demo)
+        alone = words.headless or not sys.stdin.isatty()
+        why = demo.supervise() if alone else _with_prompt(demo)
     except (PumpError, PumpFailed, Refused) as fault:
         why = str(fault)
     finally:

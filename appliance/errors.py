@@ -1,8 +1,8 @@
 """The tree of errors: one root, one stable code per leaf.
 
-E1xx input and configuration, E2xx motion, E3xx state, E4xx storage, E5xx protocol. A code is quoted by the
-ledger, the wire and the guide, so it is never changed and never used again. A refusal is a return
-value, not one of these: an exception is a fault.
+E1xx input and configuration, E2xx motion, E3xx state, E4xx storage, E5xx protocol. A code is
+quoted by the ledger, the wire and the guide, so it is never changed and never used again. A
+refusal is a return value, not one of these: an exception is a fault.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ class LedgerFault(PumpError, OSError):
 
 
 class LedgerUnknown(LedgerFault):
-    """The disk gave an error, so whether the rows are kept is unknown: look them up, never repeat."""
+    """The disk gave an error, so whether the rows are kept is unknown: look them up, never
+    repeat.
+    """
 
     code = "E402"
 

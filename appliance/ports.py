@@ -1,7 +1,7 @@
 """What the programs ask of the world: the contracts that fakes and drivers are both tested against.
 
-Implementations do not repeat these texts. Instants and durations are integer nanoseconds. Nothing here is
-called from two threads unless its text says so.
+Implementations do not repeat these texts. Instants and durations are integer nanoseconds. Nothing
+here is called from two threads unless its text says so.
 """
 
 from __future__ import annotations
@@ -52,18 +52,23 @@ class Clock(Protocol):
 
 
 class StepActuator(Protocol):
-    """STEP and DIR of the syringe axis. ENABLE is not here: it is the guard's. ``pump-stepper`` only."""
+    """STEP and DIR of the syringe axis. ENABLE is not here: it is the guard's. ``pump-stepper``
+    only.
+    """
 
     def set_direction(self, direction: int) -> None:
-        """Point the motor forward (1) or back (-1), and hold the driver's set-up time. Raises PinFault."""
+        """Point the motor forward (1) or back (-1), and hold the driver's set-up time. Raises
+        PinFault.
+        """
         ...
 
     def step(self, count: int = 1) -> int:
-        """Issue ``count`` microsteps and return the number issued; more than one only in virtual time.
+        """Issue ``count`` microsteps and return the number issued; more than one only in virtual
+        time.
 
         Blocks until the last edge is out. Refuses an edge closer than the motor's minimum interval
-        (SR-23), and any edge over the step budget given to ``allow`` (SR-16). Raises ActuatorFault, which
-        carries how many had gone out, or PinFault.
+        (SR-23), and any edge over the step budget given to ``allow`` (SR-16). Raises
+        ActuatorFault, which carries how many had gone out, or PinFault.
         """
         ...
 
@@ -118,7 +123,9 @@ class ForceSensor(Protocol):
     """The force sensor behind the plunger. ``pumpd``'s sensor thread only."""
 
     def read(self) -> ForceReading:
-        """Return the force now; blocks at most 50 ms. Raises SensorFault where there is no true value."""
+        """Return the force now; blocks at most 50 ms. Raises SensorFault where there is no true
+        value.
+        """
         ...
 
 
@@ -151,25 +158,30 @@ class Ledger(Protocol):
     """The one file of truth, append only. One thread, one connection."""
 
     def head(self) -> tuple[int, bytes]:
-        """Return sequence number and digest of the last row; (0, 32 zero bytes) when there is none."""
+        """Return sequence number and digest of the last row; (0, 32 zero bytes) when there is
+        none.
+        """
         ...
 
     def append(self, entries: Sequence[Entry]) -> list[Row]:
         """Add the entries in one transaction and return their rows, durable when this returns.
 
-        Raises ValueError, with nothing added, where a request id of an intent is there already. Raises
-        LedgerUnknown where the disk failed: call ``settle`` to learn what is true.
+        Raises ValueError, with nothing added, where a request id of an intent is there already.
+        Raises LedgerUnknown where the disk failed: call ``settle`` to learn what is true.
         """
         ...
 
     def settle(self, entries: Sequence[Entry]) -> list[Row] | None:
-        """After LedgerUnknown: open the file anew and return the rows of ``entries`` if they are kept.
+        """After LedgerUnknown: open the file anew and return the rows of ``entries`` if they are
+        kept.
 
-        Returns None where they are not: they may then be appended again. Raises LedgerFault while the
-        file cannot be read.
+        Returns None where they are not: they may then be appended again. Raises LedgerFault while
+        the file cannot be read.
         """
         ...
 
     def rows(self, after_seq: int = 0) -> Sequence[Row]:
-        """Return the rows after ``after_seq`` in order, each checked against the chain. Raises BrokenChain."""
+        """Return the rows after ``after_seq`` in order, each checked against the chain. Raises
+        BrokenChain.
+        """
         ...

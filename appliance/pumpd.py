@@ -1,8 +1,8 @@
 """`pumpd`, the pump: the engine with its threads, sockets and children put together.
 
-The main thread is the engine's: it turns it, carries out its effects, and starts the stepper, which dies with
-this very thread. The ledger, the server, the sensor and the ``alive`` beat each have a thread that hands the
-engine events and never touches its state.
+The main thread is the engine's: it turns it, carries out its effects, and starts the stepper,
+which dies with this very thread. The ledger, the server, the sensor and the ``alive`` beat each
+have a thread that hands the engine events and never touches its state.
 """
 
 from __future__ import annotations
@@ -192,7 +192,9 @@ class AliveThread(threading.Thread):
 
 
 class SensorThread(threading.Thread):
-    """Reads the force sensor; stops the motor itself at the threshold, before it tells the engine."""
+    """Reads the force sensor; stops the motor itself at the threshold, before it tells the
+    engine.
+    """
 
     def __init__(
         self,
@@ -266,7 +268,7 @@ class Program:
                 trouble=lambda batch, text: post(m.WriteTrouble(batch, text)),
                 refused=lambda batch, text: post(m.WriteRefused(batch, text)),
                 found=lambda token, rows: post(m.Found(token, rows)),
-                head=lambda ok, text: post(m.HeadChecked(ok, text)),
+                head=lambda *, ok, text: post(m.HeadChecked(ok, text)),
                 checked=lambda faults: post(m.Checked(self._checks(faults))),
                 died=self.died,
             ),
@@ -482,20 +484,24 @@ class Program:
 
     def _checks(self, faults: Sequence[str]) -> list[m.CheckResult]:
         """Return the program's own part of the self-test."""
-        lines = [m.CheckResult("disk", not faults, "; ".join(faults) or "written and read back")]
+        lines = [
+            m.CheckResult("disk", ok=not faults, text="; ".join(faults) or "written and read back")
+        ]
         required = self._config.safety.watchdog == "required"
         armed = self._notifier.watchdog_us > 0
         lines.append(
             m.CheckResult(
                 "watchdog",
-                armed or not required,
-                "armed" if armed else "not armed" if required else "declared absent",
+                ok=armed or not required,
+                text="armed" if armed else "not armed" if required else "declared absent",
             )
         )
         return lines
 
     def _feed_watchdog(self) -> None:
-        """Feed the watchdog from the engine's loop alone: a free-running timer would feed it for a dead one."""
+        """Feed the watchdog from the engine's loop alone: a free-running timer would feed it for a
+        dead one.
+        """
         now_ns = real_monotonic_ns()
         if now_ns - self._watchdog_ns >= _WATCHDOG_NS:
             self._watchdog_ns = now_ns
@@ -511,7 +517,9 @@ def fold(ledger: SqliteLedger) -> tuple[Book, list[m.CheckResult]]:
         book.apply(checkpoint)
     for row in ledger.walk(book.seq):
         book.apply(row)
-    return book, [m.CheckResult("ledger", True, f"{seq} rows, every one follows from the last")]
+    return book, [
+        m.CheckResult("ledger", ok=True, text=f"{seq} rows, every one follows from the last")
+    ]
 
 
 def machine_of(config: Config, digest: str, speed: int) -> Machine:
@@ -619,7 +627,9 @@ def _take_lock(runtime: Path) -> int:
 
 
 def _explain(runtime: Path | None, reasons: Sequence[str]) -> None:
-    """Leave the reasons where screen and pumpctl find them: a pump that cannot start is not mute."""
+    """Leave the reasons where screen and pumpctl find them: a pump that cannot start is not
+    mute.
+    """
     for text in reasons:
         _log.critical("%s", text)
     if runtime is not None:
@@ -628,7 +638,9 @@ def _explain(runtime: Path | None, reasons: Sequence[str]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the pump; exit status 0 after a clean end, 2 for a bad configuration, 1 for anything else."""
+    """Run the pump; exit status 0 after a clean end, 2 for a bad configuration, 1 for anything
+    else.
+    """
     parser = argparse.ArgumentParser(prog="pumpd", description="The pump. BENCH use, water only.")
     parser.add_argument("--config", type=Path, required=True, help="the machine's configuration")
     parser.add_argument("--clock-file", type=Path, help="the demo's start instant and speed")
@@ -667,8 +679,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             runtime,
             [
                 f"the ledger {ledger} is broken at row {fault.seq}: {fault}",
-                "nothing moves on a history that cannot be trusted: keep the file for study, move it "
-                "away, and start again; earlier doses then count as unknown until you acknowledge that",
+                "nothing moves on a history that cannot be trusted: keep the file for study, move "
+                "it away, and start again; earlier doses count as unknown until you acknowledge it",
             ],
         )
         return 1
@@ -681,4 +693,3 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
-

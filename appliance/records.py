@@ -1,8 +1,9 @@
 """The fixed-size records on the three motor wires, and nothing else.
 
 `pumpd`, `pump-stepper` and `pump-guard` exchange these over SEQPACKET sockets: one datagram is one
-record of ``RECORD_BYTES``. Totals are cumulative, so a record that did not fit into a full socket is
-made good by the next one. Times are nanoseconds of the pump's clock; a run is one life of a stepper.
+record of ``RECORD_BYTES``. Totals are cumulative, so a record that did not fit into a full socket
+is made good by the next one. Times are nanoseconds of the pump's clock; a run is one life of a
+stepper.
 """
 
 from __future__ import annotations
@@ -86,7 +87,9 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Hello(Record):
-    """Open a wire. To the guard: who I am. Totals are those of ``run``; ``issued_steps`` counts from 0."""
+    """Open a wire. To the guard: who I am. Totals are those of ``run``; ``issued_steps`` counts
+    from 0.
+    """
 
     KIND: ClassVar[int] = 1
     role: int
@@ -106,7 +109,8 @@ class Bye(Record):
 
 @dataclass(frozen=True, slots=True)
 class Lease(Record):
-    """Allow ``steps`` more of the motor. Durable before it is sent; to the guard first, then the stepper.
+    """Allow ``steps`` more of the motor. Durable before it is sent; to the guard first, then the
+    stepper.
 
     ``stops`` is how many stops the sender knows of: a lease from before a stop is void.
     """
@@ -121,12 +125,13 @@ class Lease(Record):
 
 @dataclass(frozen=True, slots=True)
 class Programme(Record):
-    """Run ``steps`` at ``rate_uu_per_h`` from ``start_ns`` until ``until_ns``, whichever ends first.
+    """Run ``steps`` at ``rate_uu_per_h`` from ``start_ns`` until ``until_ns``, whichever ends
+    first.
 
     ``carry_high`` and ``carry_low`` hold what is owed already, ``high * 2**62 + low``, in uu * ns *
-    ratio_steps per hour. With ``follows`` the programme of that number gives its own carry to this one
-    at its end, so nothing is lost between two rates even when `pumpd` is late. ``stops`` as in a lease:
-    a programme that crossed a stop on its way does not start.
+    ratio_steps per hour. With ``follows`` the programme of that number gives its own carry to this
+    one at its end, so nothing is lost between two rates even when `pumpd` is late. ``stops`` as in
+    a lease: a programme that crossed a stop on its way does not start.
     """
 
     KIND: ClassVar[int] = 11
@@ -165,7 +170,9 @@ class Stop(Record):
 
 @dataclass(frozen=True, slots=True)
 class TestEdges(Record):
-    """Make ``count`` edges with ENABLE off: the read-back loop's test. To guard first, then stepper."""
+    """Make ``count`` edges with ENABLE off: the read-back loop's test. To guard first, then
+    stepper.
+    """
 
     KIND: ClassVar[int] = 14
     count: int
@@ -176,7 +183,9 @@ class TestEdges(Record):
 
 @dataclass(frozen=True, slots=True)
 class Progress(Record):
-    """What the motor has done in this run, and what the loop sees; sent on change and ten times a second."""
+    """What the motor has done in this run, and what the loop sees; sent on change and ten times a
+    second.
+    """
 
     KIND: ClassVar[int] = 20
     run: int
@@ -205,7 +214,8 @@ class ProgrammeTotal(Record):
 
 @dataclass(frozen=True, slots=True)
 class Ended(Record):
-    """A programme is over: ``reason`` is an ``End``; its last step is out and its carry stands here.
+    """A programme is over: ``reason`` is an ``End``; its last step is out and its carry stands
+    here.
 
     ``detail`` is the lateness in ns where the reason is lateness.
     """
@@ -225,7 +235,9 @@ class Ended(Record):
 
 @dataclass(frozen=True, slots=True)
 class Realtime(Record):
-    """What the kernel granted: each field is 1 for yes; ``refusal_errno`` is 0 where nothing was refused."""
+    """What the kernel granted: each field is 1 for yes; ``refusal_errno`` is 0 where nothing was
+    refused.
+    """
 
     KIND: ClassVar[int] = 23
     fifo: int
@@ -241,7 +253,8 @@ class Realtime(Record):
 class Beat(Record):
     """Sent every 10 ms while armed and ten times a second at rest; without it ENABLE drops.
 
-    ``wish`` rises with each change of ``want_enable``, so that an answer to an older wish is known as such.
+    ``wish`` rises with each change of ``want_enable``, so that an answer to an older wish is known
+    as such.
     """
 
     KIND: ClassVar[int] = 30
@@ -288,7 +301,9 @@ class Head(Record):
 
 @dataclass(frozen=True, slots=True)
 class LeasesClosed(Record):
-    """Every open lease ended when ``issued_steps`` of ``run`` were out: what was left of them is void."""
+    """Every open lease ended when ``issued_steps`` of ``run`` were out: what was left of them is
+    void.
+    """
 
     KIND: ClassVar[int] = 42
     run: int
@@ -306,7 +321,9 @@ class Signal(Record):
 
 @dataclass(frozen=True, slots=True)
 class Rearm(Record):
-    """Begin ``run``: totals start at 0. Where a trip is latched, only ``acknowledged`` = 1 clears it."""
+    """Begin ``run``: totals start at 0. Where a trip is latched, only ``acknowledged`` = 1 clears
+    it.
+    """
 
     KIND: ClassVar[int] = 44
     run: int
@@ -321,8 +338,8 @@ class GuardHello(Record):
     """What the guard remembers: of ``run``, and the last ledger head it was told.
 
     ``since_start`` is 1 where the guard saw the whole of that run, so that its count closes doses.
-    ``lifetime_steps`` is the total of all runs, from the guard's own file; ``fresh`` is 1 where it found
-    none. The head that it was told last follows as a ``Head``.
+    ``lifetime_steps`` is the total of all runs, from the guard's own file; ``fresh`` is 1 where it
+    found none. The head that it was told last follows as a ``Head``.
     """
 
     KIND: ClassVar[int] = 50
@@ -348,7 +365,9 @@ class LeaseTaken(Record):
 
 @dataclass(frozen=True, slots=True)
 class Counted(Record):
-    """Edges read back in ``run``: with ENABLE on, after ENABLE went off, and with ENABLE off (apart)."""
+    """Edges read back in ``run``: with ENABLE on, after ENABLE went off, and with ENABLE off
+    (apart).
+    """
 
     KIND: ClassVar[int] = 52
     run: int
@@ -362,7 +381,9 @@ class Counted(Record):
 
 @dataclass(frozen=True, slots=True)
 class Tripped(Record):
-    """ENABLE is off for good: ``trip`` says why, ``detail`` how many steps or ns, ``at_ns`` when."""
+    """ENABLE is off for good: ``trip`` says why, ``detail`` how many steps or ns, ``at_ns``
+    when.
+    """
 
     KIND: ClassVar[int] = 53
     trip: int

@@ -1,8 +1,9 @@
 """The one module that asks for the time or sleeps.
 
-The pump's clock is CLOCK_MONOTONIC, and in a demo with ``--speed`` that clock multiplied from one start
-instant on, the same in every program. Real durations (beats, watchdogs, the motor's interval) are
-multiplied by the speed once, where they are set up, so every core lives on one clock.
+The pump's clock is CLOCK_MONOTONIC, and in a demo with ``--speed`` that clock multiplied from one
+start instant on, the same in every program. Real durations (beats, watchdogs, the motor's
+interval) are multiplied by the speed once, where they are set up, so every core lives on one
+clock.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from appliance.errors import BadConfiguration
 from appliance.ports import ClockQuality, ClockReading
 
 _BUILT_UTC_NS = 1_790_000_000 * 1_000_000_000
-"""September 2026: a wall clock before this is a Pi without a clock chip, not the present (SR-46)."""
+"""September 2026: a wall clock before this is a Pi without a clock chip, not the present (SR-46).
+"""
 _SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -40,7 +42,9 @@ def boot_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The instant from which a demo's clock runs at ``speed``; written once, read by every program."""
+    """The instant from which a demo's clock runs at ``speed``; written once, read by every
+    program.
+    """
 
     speed: int
     mono_ns: int
@@ -60,7 +64,9 @@ class Start:
 
     @staticmethod
     def load(path: Path) -> Start:
-        """Read a start; one of another boot is refused, since its monotonic instant means nothing now."""
+        """Read a start; one of another boot is refused, since its monotonic instant means nothing
+        now.
+        """
         try:
             start = Start(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, TypeError, ValueError) as error:
@@ -77,7 +83,9 @@ class SystemClock:
         try:
             self._zone = ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError) as error:
-            raise BadConfiguration("pump.zone", [f"{zone!r} is not a time zone: {error}"]) from error
+            raise BadConfiguration(
+                "pump.zone", [f"{zone!r} is not a time zone: {error}"]
+            ) from error
         self._speed = start.speed if start else 1
         self._mono0_ns = start.mono_ns if start else 0
 
@@ -95,7 +103,8 @@ class SystemClock:
         real_ns, wall_ns = time.monotonic_ns(), time.time_ns()
         elapsed_ns = real_ns - self._mono0_ns
         mono_ns = self._mono0_ns + elapsed_ns * self._speed
-        # What the wall clock was set by since the start is added as it is: only the pace is the demo's.
+        # What the wall clock was set by since the start is added as it is: only the pace is the
+        # demo's.
         utc_ns = wall_ns + elapsed_ns * (self._speed - 1) if self._speed > 1 else wall_ns
         local = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=utc_ns // 1_000)
         offset = local.astimezone(self._zone).utcoffset()

@@ -1,7 +1,7 @@
 """The ledger's thread: the one connection, its queue, and what an error of the disk means.
 
-An error means *unknown*. The batch stays at the head of the queue: the file is opened anew and looked into,
-and only where the rows are not there are they appended again. Nothing overtakes it.
+An error means *unknown*. The batch stays at the head of the queue: the file is opened anew and
+looked into, and only where the rows are not there are they appended again. Nothing overtakes it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from appliance.adapters.ledger import SqliteLedger
 from appliance.errors import BrokenChain, LedgerFault, LedgerUnknown
@@ -51,6 +52,12 @@ class SelfCheck:
 Job = Append | Lookup | CompareHead | SelfCheck
 
 
+class HeadTold(Protocol):
+    """Hears whether a head that was kept elsewhere is in the file, and if not, why."""
+
+    def __call__(self, *, ok: bool, text: str) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Answers:
     """Where the thread tells what became of a job; each is safe to call from its thread."""
@@ -59,7 +66,7 @@ class Answers:
     trouble: Callable[[int, str], None]
     refused: Callable[[int, str], None]
     found: Callable[[int, Sequence[Row]], None]
-    head: Callable[[bool, str], None]
+    head: HeadTold
     checked: Callable[[Sequence[str]], None]
     died: Callable[[BaseException], None]
 
@@ -130,8 +137,10 @@ class LedgerThread(threading.Thread):
         try:
             self._ledger.check_chain(seq, digest)
         except BrokenChain as error:
-            self._answers.head(False, f"the guard remembers a later or another history: {error}")
+            self._answers.head(
+                ok=False, text=f"the guard remembers a later or another history: {error}"
+            )
         except LedgerFault as error:
-            self._answers.head(False, str(error))
+            self._answers.head(ok=False, text=str(error))
         else:
-            self._answers.head(True, "")
+            self._answers.head(ok=True, text="")

@@ -1,4 +1,6 @@
-"""systemd's notification socket: one datagram. Without ``$NOTIFY_SOCKET`` there is nobody to tell."""
+"""systemd's notification socket: one datagram. Without ``$NOTIFY_SOCKET`` there is nobody to
+tell.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Real time from the kernel: priority, locked memory, the collector off, and dying with the parent."""
+"""Real time from the kernel: priority, locked memory, the collector off, and dying with the
+parent.
+"""
 
 from __future__ import annotations
 

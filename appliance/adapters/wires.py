@@ -1,4 +1,6 @@
-"""The three motor wires: SEQPACKET sockets that carry one record in each datagram and never block."""
+"""The three motor wires: SEQPACKET sockets that carry one record in each datagram and never
+block.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ class Wire:
     """One end of a motor wire. Sending is safe from any thread; reading belongs to one."""
 
     def __init__(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
+        connection.setblocking(False)  # noqa: FBT003 - the library takes it so
         self._socket = connection
         self.skipped = 0
 
@@ -130,5 +132,5 @@ def listen(path: Path, mode: int = 0o660) -> socket.socket:
     finally:
         os.umask(before)
     server.listen(4)
-    server.setblocking(False)
+    server.setblocking(False)  # noqa: FBT003 - the library takes it so
     return server

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from appliance.client.messages import Method, Result, Role
 from appliance.client.rpc import RpcClient
+from appliance.errors import ProtocolFault
 
 
 class BenchParams(BaseModel):
@@ -24,6 +25,10 @@ BENCH_METHODS: tuple[Method, ...] = (
     Method("inject", BenchParams, Role.BENCH, changes=True),
     Method("clear", BenchParams, Role.BENCH, changes=True),
     Method("press", BenchParams, Role.BENCH, changes=True),
+    Method("set", BenchParams, Role.BENCH, changes=True),
+    Method("traces", BenchParams, Role.BENCH),
+    Method("set", BenchParams, Role.BENCH, changes=True),
+    Method("traces", BenchParams, Role.BENCH),
 )
 
 
@@ -53,6 +58,13 @@ class BenchClient:
         """Return what really moved; ``raw`` has the rest of the plant."""
         return BenchStatus.of(self.call("status", {}))
 
+    def faults(self) -> list[dict[str, Any]]:
+        """Return the table of faults: name, row, text, once, parameters."""
+        listed = self._rpc.ask("faults", BenchParams())
+        if not isinstance(listed, list):
+            raise ProtocolFault("the bench's answer is no list of faults")
+        return [dict(fault) for fault in listed]
+
     def call(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask the bench by a method's name and return its result."""
+        """Ask the bench by a method's name and return its result: inject, clear, press, set."""
         return self._rpc.call(method, BenchParams(**params))

@@ -74,7 +74,9 @@ TABLE: Mapping[AlarmCode, AlarmKind] = {
         ("The plunger is at its end: load a fresh cartridge.", _RESUME),
     ),
     AlarmCode.MOTOR_FAULT: AlarmKind(
-        Priority.HIGH, "Motor fault", ("Look at the motor driver, its supply and its wires.", _RESUME)
+        Priority.HIGH,
+        "Motor fault",
+        ("Look at the motor driver, its supply and its wires.", _RESUME),
     ),
     AlarmCode.GUARD_TRIP: AlarmKind(
         Priority.HIGH, "Guard trip", ("The second channel cut the motor off.", _RESUME)
@@ -122,6 +124,8 @@ TABLE: Mapping[AlarmCode, AlarmKind] = {
         Priority.LOW, "Clock changed", ("The basal schedule follows the new time from now on.",)
     ),
     AlarmCode.SELF_TEST: AlarmKind(
-        Priority.HIGH, "Self-test failed", ("Every reason is listed: pumpctl status.", "Then resume.")
+        Priority.HIGH,
+        "Self-test failed",
+        ("Every reason is listed: pumpctl status.", "Then resume."),
     ),
 }

@@ -1,7 +1,8 @@
 """The daily basal schedule: named profiles of segments on a one-minute grid.
 
-A segment starts at a minute of the local day and holds until the next; the last runs to midnight, and the
-first starts at 00:00. Rates are microunits per hour: 0, or 0.025 to 35 U/h in steps of 0.001.
+A segment starts at a minute of the local day and holds until the next; the last runs to midnight,
+and the first starts at 00:00. Rates are microunits per hour: 0, or 0.025 to 35 U/h in steps of
+0.001.
 """
 
 from __future__ import annotations
@@ -39,14 +40,18 @@ class Profile:
             raise BadProfile(faults)
 
     def segment_at(self, min_of_day: int) -> Segment:
-        """Return the segment in force at a minute of the day: the last that starts at or before it."""
+        """Return the segment in force at a minute of the day: the last that starts at or before
+        it.
+        """
         return max(
             (one for one in self.segments if one.start_min_of_day <= min_of_day),
             key=lambda one: one.start_min_of_day,
         )
 
     def ns_to_next_segment(self, ns_of_day: int) -> int:
-        """Return the ns from an instant of the local day to the next start of a segment, over midnight."""
+        """Return the ns from an instant of the local day to the next start of a segment, over
+        midnight.
+        """
         min_of_day = ns_of_day // NS_PER_MIN
         later = [s.start_min_of_day for s in self.segments if s.start_min_of_day > min_of_day]
         next_min = min(later) if later else MIN_PER_DAY
@@ -78,7 +83,8 @@ def _faults(name: str, segments: tuple[Segment, ...]) -> list[str]:
         return faults
     if segments[0].start_min_of_day != 0:
         faults.append(
-            f"segments[0].start_min_of_day = {segments[0].start_min_of_day}: the first starts at 0 (00:00)"
+            f"segments[0].start_min_of_day = {segments[0].start_min_of_day}: "
+            "the first starts at 0 (00:00)"
         )
     previous = -1
     for at, segment in enumerate(segments):
@@ -95,6 +101,7 @@ def _faults(name: str, segments: tuple[Segment, ...]) -> list[str]:
             )
         elif rate % RATE_GRID_UU_PER_H:
             faults.append(
-                f"segments[{at}].rate_uu_per_h = {rate}: a multiple of {RATE_GRID_UU_PER_H} (0.001 U/h)"
+                f"segments[{at}].rate_uu_per_h = {rate}: "
+                f"a multiple of {RATE_GRID_UU_PER_H} (0.001 U/h)"
             )
     return faults

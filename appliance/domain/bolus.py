@@ -29,7 +29,9 @@ RATE_UU_PER_H: Mapping[Speed, int] = {
 
 @dataclass(frozen=True, slots=True)
 class BolusPlan:
-    """A bolus in microsteps. ``remainder`` is what is left, in ``uu * ratio_steps``; it is never lost."""
+    """A bolus in microsteps. ``remainder`` is what is left, in ``uu * ratio_steps``; it is never
+    lost.
+    """
 
     amount_uu: int
     steps: int
@@ -68,7 +70,9 @@ def state_reasons(state: PumpState, *, running_bolus: bool, self_test: bool) -> 
     """List what the pump's state has against any bolus."""
     reasons = []
     if state is not PumpState.RUNNING:
-        reasons.append(Reason("state", f"the pump is {state.value}", "state", state.value, "running"))
+        reasons.append(
+            Reason("state", f"the pump is {state.value}", "state", state.value, "running")
+        )
     elif not self_test:
         reasons.append(Reason("self_test", "the self-test has not passed", "state", state.value))
     if running_bolus:

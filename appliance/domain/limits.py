@@ -1,8 +1,10 @@
-"""Limits: what may be given at once, in any hour and in any day, projected before the start (SR-13, SR-14).
+"""Limits: what may be given at once, in any hour and in any day, projected before the start
+(SR-13, SR-14).
 
 A window limit holds for every window that contains any part of a dose: upper bounds behind it, all
-programmed delivery ahead of it. The sum over a sliding window is greatest where the window begins at a
-past amount, or where it begins or ends at a change of the plan: those windows alone are tried.
+programmed delivery ahead of it. The sum over a sliding window is greatest where the window begins
+at a past amount, or where it begins or ends at a change of the plan: those windows alone are
+tried.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ INTERVAL_CEILING_S = 3_600
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The therapy limits in force. None is ever assumed: without limits nothing is delivered (SR-17)."""
+    """The therapy limits in force. None is ever assumed: without limits nothing is delivered
+    (SR-17).
+    """
 
     max_bolus_uu: int
     hourly_uu: int
@@ -55,7 +59,9 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a request is refused: a code for programs, a sentence for people, and the field it is about."""
+    """Why a request is refused: a code for programs, a sentence for people, and the field it is
+    about.
+    """
 
     code: str
     text: str
@@ -172,9 +178,7 @@ class _Cumulative:
             if at:
                 total += self._rates[-1] * (edge - edges[at - 1])
             self._sums.append(total)
-            self._rates.append(
-                sum(p.rate_uu_per_h for p in plan if p.start_ns <= edge < p.end_ns)
-            )
+            self._rates.append(sum(p.rate_uu_per_h for p in plan if p.start_ns <= edge < p.end_ns))
 
     def at(self, instant_ns: int) -> int:
         index = bisect_right(self._edges, instant_ns) - 1

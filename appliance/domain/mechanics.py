@@ -1,7 +1,8 @@
 """Mechanics: from insulin to microsteps and back, as two integers.
 
-uL per microstep = pi/4 * bore_mm^2 * lead_mm / (full_steps * microsteps); 1 mm^3 = 1 uL; a unit takes
-1000 / concentration uL. The ratio is made once, for one turn of the screw, and kept with every dose.
+uL per microstep = pi/4 * bore_mm^2 * lead_mm / (full_steps * microsteps); 1 mm^3 = 1 uL; a unit
+takes 1000 / concentration uL. The ratio is made once, for one turn of the screw, and kept with
+every dose.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ _MAX_UU_PER_STEP = 50_000  # a microstep above the smallest dose could not give 
 class Mechanics:
     """``ratio_uu`` microunits leave the syringe in ``ratio_steps`` microsteps.
 
-    ``quantum_steps`` is 1 where the motor holds between steps, and the microsteps of a full step where
-    it is de-energised: a rotor without current snaps to a full step, so only those can be accounted for.
+    ``quantum_steps`` is 1 where the motor holds between steps, and the microsteps of a full step
+    where it is de-energised: a rotor without current snaps to a full step, so only those can be
+    accounted for.
     """
 
     ratio_uu: int
@@ -59,7 +61,8 @@ class Mechanics:
         if ratio_uu * quantum_steps > _MAX_UU_PER_STEP * ratio_steps:
             raise BadMechanics(
                 f"one {'microstep' if quantum_steps == 1 else 'full step'} would be "
-                f"{ratio_uu * quantum_steps // ratio_steps} uu, more than {_MAX_UU_PER_STEP} uu (0.05 U): "
+                f"{ratio_uu * quantum_steps // ratio_steps} uu, more than {_MAX_UU_PER_STEP} uu "
+                "(0.05 U): "
                 "take more microsteps, a finer screw, or a smaller syringe"
             )
         return Mechanics(ratio_uu, ratio_steps, quantum_steps)
@@ -87,8 +90,12 @@ class Mechanics:
         return total // quantum * self.quantum_steps, total % quantum
 
     def lease_steps(self, lease_uu: int) -> int:
-        """Return a lease's steps: the most within ``lease_uu``, and one full step with ``hold = "off"``.
+        """Return a lease's steps: the most within ``lease_uu``, and one full step with ``hold =
+        "off"``.
 
-        A full step is the least that can be accounted for without current, so it is the lease there.
+        A full step is the least that can be accounted for without current, so it is the lease
+        there.
         """
-        return max(self.steps_within(lease_uu), 1) if self.quantum_steps == 1 else self.quantum_steps
+        return (
+            max(self.steps_within(lease_uu), 1) if self.quantum_steps == 1 else self.quantum_steps
+        )

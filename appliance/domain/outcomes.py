@@ -35,7 +35,9 @@ class Certainty(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Between ``confirmed_steps`` and ``maximum_steps`` moved: read back, and the most there can be."""
+    """Between ``confirmed_steps`` and ``maximum_steps`` moved: read back, and the most there can
+    be.
+    """
 
     confirmed_steps: int
     maximum_steps: int

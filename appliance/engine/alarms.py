@@ -1,4 +1,6 @@
-"""The board of alarms: raised once for a cause, recorded, latched until acknowledged, shown by priority."""
+"""The board of alarms: raised once for a cause, recorded, latched until acknowledged, shown by
+priority.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ class AlarmBoard:
 
     def __init__(self, context: Context) -> None:
         self._c = context
-        self._rising: dict[AlarmCode, str] = {}
+        self._rising: dict[AlarmCode, AlarmRow] = {}
         self._shown = -1
 
     def raise_(self, code: AlarmCode, text: str) -> None:
@@ -27,7 +29,8 @@ class AlarmBoard:
         ):
             return
         number = self._c.book.next_alarm + len(self._rising)
-        self._rising[code] = text
+        # Shown before it is durable: an alarm does not wait for the disk.
+        self._rising[code] = AlarmRow(number, code.value, text, self._c.utc_ns)
         body = self._body(number, code.value, "raised", text, "pump")
         self._c.write([self._c.entry("alarm", body)], lambda _rows: self._risen(code))
 
@@ -51,9 +54,7 @@ class AlarmBoard:
             if (number is None or one.number == number) and not one.acknowledged
         ]
         entries = [
-            self._c.entry(
-                "alarm", self._body(one.number, one.code, "acknowledged", one.text, by)
-            )
+            self._c.entry("alarm", self._body(one.number, one.code, "acknowledged", one.text, by))
             for one in chosen
         ]
         # Causes that are events, not conditions, are over with the acknowledgement.
@@ -69,7 +70,8 @@ class AlarmBoard:
     @property
     def unacknowledged(self) -> list[AlarmRow]:
         """Return the alarms that nobody has acknowledged, and those on their way to the disk."""
-        return [one for one in self._c.book.alarms.values() if not one.acknowledged]
+        standing = [*self._c.book.alarms.values(), *self._rising.values()]
+        return [one for one in standing if not one.acknowledged]
 
     def blocking(self) -> list[AlarmRow]:
         """Return the alarms that must be acknowledged before a resume."""
@@ -79,14 +81,9 @@ class AlarmBoard:
             if TABLE[AlarmCode(one.code)].priority is Priority.HIGH
         ]
 
-    @property
-    def rising(self) -> bool:
-        """Say whether an alarm is on its way to the disk."""
-        return bool(self._rising)
-
     def signal(self) -> None:
         """Tell the guard the highest priority, when it has changed."""
-        codes = [AlarmCode(one.code) for one in self.unacknowledged] + list(self._rising)
+        codes = [AlarmCode(one.code) for one in self.unacknowledged]
         priority = max((int(TABLE[code].priority) for code in codes), default=0)
         if priority != self._shown:
             self._shown = priority
@@ -99,7 +96,7 @@ class AlarmBoard:
     def listed(self) -> list[dict[str, Any]]:
         """Return the standing alarms, the most urgent first."""
         rows = sorted(
-            self._c.book.alarms.values(),
+            [*self._c.book.alarms.values(), *self._rising.values()],
             key=lambda one: (-TABLE[AlarmCode(one.code)].priority, one.number),
         )
         return [

@@ -1,8 +1,9 @@
 """Basal: the day's schedule turned into programmes, a block at a time.
 
-A block is one rate from an instant until the next segment, at most an hour. The block after it is given to
-the stepper ahead of time and takes its carry over, so a late `pumpd` loses nothing between two rates. Local
-wall time selects the segment, and nothing else: what the calendar alone saw is never delivered.
+A block is one rate from an instant until the next segment, at most an hour. The block after it is
+given to the stepper ahead of time and takes its carry over, so a late `pumpd` loses nothing
+between two rates. Local wall time selects the segment, and nothing else: what the calendar alone
+saw is never delivered.
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ class Basal:
         self._epoch += 1
 
     def anchor_anew(self) -> None:
-        """End the running blocks and begin anew from now: the profile or the wall clock has changed."""
+        """End the running blocks and begin anew from now: the profile or the wall clock has
+        changed.
+        """
         self._epoch += 1
         self._next_look_ns = 0
         for job in reversed(self._blocks):

@@ -1,7 +1,7 @@
 """The bolus desk: review, admission, delivery, and a live way to stop.
 
-The client makes the request id when its review opens. The same id gives the same dose, whatever happened
-in between. Every refusal names every reason.
+The client makes the request id when its review opens. The same id gives the same dose, whatever
+happened in between. Every refusal names every reason.
 """
 
 from __future__ import annotations
@@ -127,9 +127,7 @@ class BolusDesk:
         if last is None:
             return []
         start_ns = (
-            last.start_mono_ns
-            if last.start_boot == self._c.machine.boot_id
-            else self._c.start_ns
+            last.start_mono_ns if last.start_boot == self._c.machine.boot_id else self._c.start_ns
         )
         return interval_reason(limits, now_ns=self._c.now_ns, last_start_ns=start_ns)
 
@@ -143,8 +141,8 @@ class BolusDesk:
         reasons = self.reasons(amount_uu, plan, state)
         limits, past, now_ns = self._c.limits, self.past(), self._c.now_ns
         last = self._c.book.doses.get(self._c.book.last_bolus)
-        duration_ns = plan.amount_uu * NS_PER_H // min(
-            plan.rate_uu_per_h, self._c.motor_pace_uu_per_h
+        duration_ns = (
+            plan.amount_uu * NS_PER_H // min(plan.rate_uu_per_h, self._c.motor_pace_uu_per_h)
         )
         return {
             "request_id": params["request_id"],
@@ -175,9 +173,7 @@ class BolusDesk:
         if request_id in self._waiting:
             self._waiting[request_id].append(token)
             return
-        plan = rules.plan(
-            amount_uu, rules.Speed(params["speed"]), self._c.machine.mechanics
-        )
+        plan = rules.plan(amount_uu, rules.Speed(params["speed"]), self._c.machine.mechanics)
         reasons = self._token_reasons(params)
         reasons += self.reasons(amount_uu, plan, state)
         stays = params["stay"]
@@ -195,9 +191,7 @@ class BolusDesk:
             self._refuse(token, uid, params, reasons)
             return
         taken = self._motor.take_carry()
-        plan = rules.plan(
-            amount_uu, rules.Speed(params["speed"]), self._c.machine.mechanics, taken
-        )
+        plan = rules.plan(amount_uu, rules.Speed(params["speed"]), self._c.machine.mechanics, taken)
         job = Job(
             number=self._c.new_programme(),
             request_id=request_id,
@@ -292,7 +286,9 @@ class BolusDesk:
     def _refuse(
         self, token: int, uid: int, params: Mapping[str, Any], reasons: Sequence[Reason]
     ) -> None:
-        """Refuse, and record it; at most once a second, so that nobody fills the disk with refusals."""
+        """Refuse, and record it; at most once a second, so that nobody fills the disk with
+        refusals.
+        """
         self._c.add(Reply(token, Refused(reasons)))
         if self._c.now_ns - self._refused_ns < _REFUSALS_KEPT_NS * self._c.machine.speed:
             return
@@ -333,7 +329,9 @@ class BolusDesk:
         token = self._tokens.get(params["token"])
         wanted = (params["request_id"], params["amount_uu"], params["speed"])
         if token is None or token.dies_ns <= self._c.now_ns:
-            return [Reason("token", "the review is over or was used: review the dose again", "token")]
+            return [
+                Reason("token", "the review is over or was used: review the dose again", "token")
+            ]
         if (token.request_id, token.amount_uu, token.speed) != wanted:
             return [Reason("token", "the review was of another dose: review this one", "token")]
         return []
@@ -402,7 +400,9 @@ def never_begun(dose: Dose) -> dict[str, Any]:
 
 
 def record_of_rows(rows: Sequence[Row]) -> dict[str, Any] | None:
-    """Return a dose as clients read it, from its own rows; None where there is no intent among them."""
+    """Return a dose as clients read it, from its own rows; None where there is no intent among
+    them.
+    """
     intents = [row for row in rows if row.entry.kind == "intent"]
     if not intents:
         return None

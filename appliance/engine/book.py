@@ -1,7 +1,8 @@
 """The book: what the ledger's rows add up to. One fold, used live and at recovery alike.
 
-The engine never changes the book but by a row that is durable, so what it knows and what a restart would
-read are the same. A ``checkpoint`` row holds the whole book, so a start reads no more than the rows since.
+The engine never changes the book but by a row that is durable, so what it knows and what a restart
+would read are the same. A ``checkpoint`` row holds the whole book, so a start reads no more than
+the rows since.
 """
 
 from __future__ import annotations
@@ -220,9 +221,7 @@ class Book:
             last.mono_ns, last.utc_ns, last.clock = entry.mono_ns, entry.utc_ns, entry.clock
             last.steps += steps
         else:
-            self.spent.append(
-                Spent(entry.boot_id, entry.mono_ns, entry.utc_ns, entry.clock, steps)
-            )
+            self.spent.append(Spent(entry.boot_id, entry.mono_ns, entry.utc_ns, entry.clock, steps))
         while (
             self.spent[0].boot == entry.boot_id
             and entry.mono_ns - self.spent[0].mono_ns > _DAY_NS + _BUCKET_NS
@@ -249,9 +248,7 @@ class Book:
         number = body["number"]
         self.next_alarm = max(self.next_alarm, number + 1)
         if body["event"] == "raised":
-            self.alarms[number] = AlarmRow(
-                number, body["code"], body["text"], row.entry.utc_ns
-            )
+            self.alarms[number] = AlarmRow(number, body["code"], body["text"], row.entry.utc_ns)
             return
         alarm = self.alarms[number]
         if body["event"] == "cleared":

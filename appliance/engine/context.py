@@ -1,4 +1,6 @@
-"""What the parts of the engine share: the instant, the book, the outbox, and how a row gets written."""
+"""What the parts of the engine share: the instant, the book, the outbox, and how a row gets
+written.
+"""
 
 from __future__ import annotations
 
@@ -166,6 +168,8 @@ class Context:
 
     @property
     def limits(self) -> Limits | None:
-        """Return the limits in force; None where none were ever set, and then nothing is delivered."""
+        """Return the limits in force; None where none were ever set, and then nothing is
+        delivered.
+        """
         raw = self.book.settings.get("limits")
         return Limits(**raw) if raw else None

@@ -1,7 +1,7 @@
 """What the engine is told, and what it asks of the world: frozen messages, no calls.
 
-The program around the engine turns sockets, threads and the disk into events, and carries out the effects.
-The simulator does the same without any of them.
+The program around the engine turns sockets, threads and the disk into events, and carries out the
+effects. The simulator does the same without any of them.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ class Written(Event):
 
 @dataclass(frozen=True, slots=True)
 class WriteTrouble(Event):
-    """The disk failed at a batch: whether it is kept is unknown, and the ledger is looking it up."""
+    """The disk failed at a batch: whether it is kept is unknown, and the ledger is looking it
+    up.
+    """
 
     batch: int
     text: str

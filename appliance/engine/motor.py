@@ -1,8 +1,8 @@
 """The motor's paperwork: programmes, leases and counts, for one run of the stepper at a time.
 
-Leases belong to the motor and are numbered; at most two are open. A lease is durable, then known to the
-guard, then the stepper's. What a programme has done is the stepper's count; what is confirmed is the
-guard's. Nothing here decides whether to deliver: the pump does.
+Leases belong to the motor and are numbered; at most two are open. A lease is durable, then known
+to the guard, then the stepper's. What a programme has done is the stepper's count; what is
+confirmed is the guard's. Nothing here decides whether to deliver: the pump does.
 """
 
 from __future__ import annotations
@@ -142,7 +142,9 @@ class Motor:
     # ------------------------------------------------------------------ starting and stopping
 
     def add(self, job: Job) -> None:
-        """Take a programme whose intent is durable: it starts as soon as the motor is free for it."""
+        """Take a programme whose intent is durable: it starts as soon as the motor is free for
+        it.
+        """
         self.jobs[job.number] = job
 
     def stop(self, number: int) -> None:
@@ -158,9 +160,7 @@ class Motor:
     def withdraw(self, job: Job) -> None:
         """End a programme that the stepper never had: nothing of it was issued."""
         now_ns = self._c.now_ns
-        job.ended = Ended(
-            job.number, int(End.STOPPED), 0, 0, 0, now_ns, 0, 0, 0, self.issued_steps
-        )
+        job.ended = Ended(job.number, int(End.STOPPED), 0, 0, 0, now_ns, 0, 0, 0, self.issued_steps)
         job.ended_at_ns = now_ns
         self.carry += job.taken * NS_PER_H
 
@@ -183,7 +183,9 @@ class Motor:
         self._release_since_ns = self._c.now_ns
 
     def lost(self) -> None:
-        """Hear that the stepper is gone, or is not believed any more: its last word has been said."""
+        """Hear that the stepper is gone, or is not believed any more: its last word has been
+        said.
+        """
         if self.phase in (Phase.IDLE, Phase.ACTIVE):
             self._releasing()
 
@@ -205,7 +207,9 @@ class Motor:
             job.slips = total.slips
 
     def hear_end(self, ended: Ended) -> Job | None:
-        """Take the end of a programme; its carry goes back to the motor unless another follows it."""
+        """Take the end of a programme; its carry goes back to the motor unless another follows
+        it.
+        """
         job = self.jobs.get(ended.number)
         if job is None or job.ended is not None:
             return None
@@ -244,7 +248,9 @@ class Motor:
 
     @property
     def counted_steps(self) -> int:
-        """Return the confirmed steps of this run: the guard's, or the stepper's without a read-back."""
+        """Return the confirmed steps of this run: the guard's, or the stepper's without a read-
+        back.
+        """
         if not self._c.machine.readback:
             return self.issued_steps
         return self.counted.counted_steps if self.counted else 0
@@ -289,8 +295,10 @@ class Motor:
 
     def uncounted_steps(self) -> int:
         """Return the most steps that went out and are in no count row yet."""
-        return max(0, self.bounds().maximum_steps - self._closed_maximum) if not self.final else max(
-            0, self.issued_steps - self._closed_maximum
+        return (
+            max(0, self.bounds().maximum_steps - self._closed_maximum)
+            if not self.final
+            else max(0, self.issued_steps - self._closed_maximum)
         )
 
     @property
@@ -345,7 +353,9 @@ class Motor:
             self._c.add(ToStepper(Carry(number, high, low)))
 
     def take_carry(self) -> int:
-        """Take the whole microunits out of the carry, in ``uu * ratio_steps``, for a bolus to plan with."""
+        """Take the whole microunits out of the carry, in ``uu * ratio_steps``, for a bolus to plan
+        with.
+        """
         part, self.carry = divmod(self.carry, NS_PER_H)
         return part
 
@@ -405,7 +415,9 @@ class Motor:
         return done
 
     def _count_entries(self, leases: Sequence[OpenLease], *, final: bool) -> list[Entry]:
-        """Return the count rows that close ``leases``, the oldest open ones, each with its own share."""
+        """Return the count rows that close ``leases``, the oldest open ones, each with its own
+        share.
+        """
         if not leases:
             return []
         sizes = [one.steps for one in leases]
@@ -420,9 +432,7 @@ class Motor:
         confirmed = shares(confirmed_total - self._closed_confirmed, sizes)
         maximum = shares(maximum_total - self._closed_maximum, sizes)
         entries = []
-        programmes = {
-            str(one.number): one.issued_steps for one in self.jobs.values() if one.given
-        }
+        programmes = {str(one.number): one.issued_steps for one in self.jobs.values() if one.given}
         for lease, sent, low, high in zip(leases, issued, confirmed, maximum, strict=True):
             bounds = Bounds(min(low, high), high)
             entries.append(
@@ -526,11 +536,10 @@ class Motor:
             self._c.add(ToGuard(LeasesClosed(self.run, issued)))
 
     def asked_uu(self, job: Job) -> int:
-        """Return what an ended basal programme asked for: its rate over its time, less its slips."""
-        if job.ended is None:
-            end_ns = self._c.now_ns
-        else:
-            end_ns = job.ended.at_ns
+        """Return what an ended basal programme asked for: its rate over its time, less its
+        slips.
+        """
+        end_ns = self._c.now_ns if job.ended is None else job.ended.at_ns
         elapsed_ns = max(0, min(end_ns, job.until_ns) - job.start_ns - job.shift_ns)
         return job.rate_uu_per_h * elapsed_ns // NS_PER_H
 

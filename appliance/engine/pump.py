@@ -1,8 +1,8 @@
 """The pump: one writer of state. Events in, effects out; no clock, thread, socket or file inside.
 
-``turn`` takes what has happened, moves every part on by what it means, and returns what to do. The order is
-always the same: hear everything, judge, write, then move. A step can only follow from a durable lease, and
-a lease only from a durable intent.
+``turn`` takes what has happened, moves every part on by what it means, and returns what to do. The
+order is always the same: hear everything, judge, write, then move. A step can only follow from a
+durable lease, and a lease only from a durable intent.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from appliance.engine.book import Book
 from appliance.engine.context import Context, Machine
 from appliance.engine.messages import (
     Asked,
-    CheckResult,
     Checked,
+    CheckResult,
     ClientGone,
     ClockRead,
     Done,
@@ -89,7 +89,10 @@ _PUBLISH_EVERY_NS = 50_000_000
 _ALARM_OF_END: Mapping[End, tuple[AlarmCode, str]] = {
     End.LATE: (AlarmCode.TIMING_FAULT, "a step came more than 200 ms late"),
     End.OFTEN_LATE: (AlarmCode.TIMING_FAULT, "more than ten steps in a minute came late"),
-    End.STALLED: (AlarmCode.TIMING_FAULT, "the motor waited more than 5 s for a lease or for ENABLE"),
+    End.STALLED: (
+        AlarmCode.TIMING_FAULT,
+        "the motor waited more than 5 s for a lease or for ENABLE",
+    ),
     End.DISABLED: (AlarmCode.GUARD_TRIP, "the guard switched ENABLE off"),
     End.END_STOP: (AlarmCode.END_OF_TRAVEL, "the plunger has reached its end stop"),
     End.DRIVER_FAULT: (AlarmCode.MOTOR_FAULT, "the motor driver reports a fault"),
@@ -149,6 +152,7 @@ class Pump:
         self._realtime: Realtime | None = None
         self._guard_up = False
         self._guard_hello: GuardHello | None = None
+        self._guard_pid = 0
         self._head: Head | None = None
         self._head_checked = False
         self._guard_heard_ns = self._c.now_ns
@@ -225,9 +229,7 @@ class Pump:
                     self._ledger_trouble(text)
             case Found(token, rows):
                 found = record_of_rows(rows)
-                answer = (
-                    Done(found) if found else _refused("no_such_dose", "no dose has this id")
-                )
+                answer = Done(found) if found else _refused("no_such_dose", "no dose has this id")
                 self._c.add(Reply(token, answer))
             case StopSent(run, count):
                 if run == self._motor.run:
@@ -305,6 +307,7 @@ class Pump:
         self._test.hear(record)
         match record:
             case GuardHello() as hello:
+                self._guard_pid = hello.pid
                 if self._guard_hello is None:
                     self._guard_hello = hello
             case Head() as head:
@@ -354,7 +357,9 @@ class Pump:
         self._alarms.clear(AlarmCode.SENSOR_FAULT)
         if force_mn >= self._c.machine.force_threshold_mn and self._motor.phase is Phase.ACTIVE:
             limit = self._c.machine.force_threshold_mn
-            self._fault(AlarmCode.OCCLUSION, f"the plunger is pushed with {force_mn} mN (limit {limit})")
+            self._fault(
+                AlarmCode.OCCLUSION, f"the plunger is pushed with {force_mn} mN (limit {limit})"
+            )
 
     # ------------------------------------------------------------------ faults
 
@@ -448,7 +453,9 @@ class Pump:
             self._alarms.clear(AlarmCode.VERY_LOW_RESERVOIR)
 
     def _may_lease(self, motion: Motion, wanted_steps: int) -> int:
-        """Return how many steps the next lease may have: 0 where limits or the reservoir leave none."""
+        """Return how many steps the next lease may have: 0 where limits or the reservoir leave
+        none.
+        """
         mechanics, limits = self._c.machine.mechanics, self._c.limits
         left_uu = self._c.reservoir_uu
         if limits is None or left_uu is None:
@@ -546,7 +553,7 @@ class Pump:
     def _head_is_checked(self, *, ok: bool, text: str) -> None:
         self._head_checked = True
         if not ok:
-            self._ledger_lines.append(CheckResult("history", False, text))
+            self._ledger_lines.append(CheckResult("history", ok=False, text=text))
 
     def _begin_test(self, *, acknowledged: bool) -> None:
         run = self._new_run()
@@ -873,7 +880,9 @@ class Pump:
     def _acknowledge(self, asked: Asked) -> None:
         number = asked.params["number"]
         if number is not None and number not in self._c.book.alarms:
-            reason = Reason("unknown_alarm", f"no alarm has the number {number}", "number", str(number))
+            reason = Reason(
+                "unknown_alarm", f"no alarm has the number {number}", "number", str(number)
+            )
             self._refuse(asked, [reason])
             return
         numbers = self._alarms.acknowledge(number, f"uid {asked.uid}")
@@ -921,7 +930,9 @@ class Pump:
             case _:
                 self._refuse(asked, [Reason("unknown_method", f"no method {asked.method!r}")])
 
-    def _set(self, asked: Asked, name: str, new: Any, then: Callable[[], None] | None = None) -> None:
+    def _set(
+        self, asked: Asked, name: str, new: object, then: Callable[[], None] | None = None
+    ) -> None:
         """Change a setting: a row with old and new value, and only then in force (SR-66)."""
         body = {
             "name": name,
@@ -956,7 +967,9 @@ class Pump:
         reasons = []
         if name in profiles and not asked.params["replace"]:
             reasons.append(
-                Reason("exists", f"a profile {name!r} is there already: say --replace", "name", name)
+                Reason(
+                    "exists", f"a profile {name!r} is there already: say --replace", "name", name
+                )
             )
         if name not in profiles and len(profiles) >= _MAX_PROFILES:
             reasons.append(
@@ -1029,9 +1042,7 @@ class Pump:
         if not rows:
             return
         digest = rows[-1].digest
-        parts = [
-            int.from_bytes(digest[at : at + 8], "big", signed=True) for at in (0, 8, 16, 24)
-        ]
+        parts = [int.from_bytes(digest[at : at + 8], "big", signed=True) for at in (0, 8, 16, 24)]
         self._c.add(ToGuard(Head(rows[-1].seq, *parts)))
 
     def _checkpoint(self) -> None:
@@ -1046,7 +1057,9 @@ class Pump:
         return duration_ns * self._c.machine.speed
 
     def _publish(self) -> None:
-        """Publish on change and once a second; always before an answer, which it must not contradict."""
+        """Publish on change and once a second; always before an answer, which it must not
+        contradict.
+        """
         since_ns = self._c.now_ns - self._published_ns
         due = since_ns >= self._c.times.publish_ns
         answers = any(isinstance(one, Reply) for one in self._c.out.effects)
@@ -1069,7 +1082,7 @@ class Pump:
             alarms=self._alarms,
             lines=self._test.lines or self._ledger_lines,
             realtime=self._realtime,
-            guard_pid=self._guard_hello.pid if self._guard_hello and self._guard_up else 0,
+            guard_pid=self._guard_pid if self._guard_up else 0,
         )
 
     def _wake_ns(self) -> int:
@@ -1081,4 +1094,3 @@ class Pump:
 
 def _refused(code: str, text: str) -> Refused:
     return Refused([Reason(code, text)])
-

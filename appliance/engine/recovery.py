@@ -1,4 +1,6 @@
-"""After a crash: what the book left open is closed with its bounds. Nothing is ever resumed (SR-38)."""
+"""After a crash: what the book left open is closed with its bounds. Nothing is ever resumed
+(SR-38).
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,8 @@ class Witness:
 def closing_entries(context: Context, witness: Witness | None, readback: bool) -> list[Entry]:  # noqa: FBT001
     """Return the rows that close every open lease and dose; none where nothing is open.
 
-    With a guard that saw the whole run its count decides, and the result may be exact. Without, a dose
-    lies between what the last rows say and that plus everything that was leased.
+    With a guard that saw the whole run its count decides, and the result may be exact. Without, a
+    dose lies between what the last rows say and that plus everything that was leased.
     """
     book = context.book
     bounds = run_bounds(book, witness if readback else None)

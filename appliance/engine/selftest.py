@@ -1,7 +1,7 @@
 """The self-test before the first step (SR-57): a new run, every check, and one line for each.
 
-It begins a run with the guard, starts a stepper, makes test edges with ENABLE off, and looks at what came
-back. A failure inhibits delivery and is recorded; the lines stand in the snapshot.
+It begins a run with the guard, starts a stepper, makes test edges with ENABLE off, and looks at
+what came back. A failure inhibits delivery and is recorded; the lines stand in the snapshot.
 """
 
 from __future__ import annotations
@@ -126,9 +126,9 @@ class SelfTest:
             self._apart0 = self._counted.apart_edges
             self._c.add(ToGuard(TestEdges(_EDGES)))
             self._c.add(ToStepper(TestEdges(_EDGES)))
-        if self._step is _Step.EDGES and self._edges_are_back() and self._own is not None:
-            self._end()
-        elif self._c.now_ns - self._since_ns > self._c.times.self_test_ns:
+        if (
+            self._step is _Step.EDGES and self._edges_are_back() and self._own is not None
+        ) or self._c.now_ns - self._since_ns > self._c.times.self_test_ns:
             self._end()
 
     def _edges_are_back(self) -> bool:
@@ -139,7 +139,10 @@ class SelfTest:
 
     def _end(self) -> None:
         self._step = _Step.OVER
-        self.lines = [*self._given, *(self._own or [CheckResult("disk", False, "no answer")])]
+        self.lines = [
+            *self._given,
+            *(self._own or [CheckResult("disk", ok=False, text="no answer")]),
+        ]
         self.lines += self._guard_lines()
         self.lines += self._stepper_lines()
         self.lines.append(self._clock_line())
@@ -147,34 +150,42 @@ class SelfTest:
     def _guard_lines(self) -> list[CheckResult]:
         hello = self._hello
         if hello is None:
-            return [CheckResult("guard", False, "pump-guard does not answer")]
+            return [CheckResult("guard", ok=False, text="pump-guard does not answer")]
         if hello.trip:
             return [
-                CheckResult("guard", False, "its trip is latched: acknowledge the alarm, then resume")
+                CheckResult(
+                    "guard",
+                    ok=False,
+                    text="its trip is latched: acknowledge the alarm, then resume",
+                )
             ]
         enabled = self._counted is not None and bool(self._counted.enabled)
         pressed = self._counted is not None and bool(self._counted.button)
         return [
-            CheckResult("guard", True, "answers"),
-            CheckResult("ENABLE", not enabled, "is on while nothing runs" if enabled else "is off"),
-            CheckResult("stop button", not pressed, "is pressed" if pressed else "is released"),
+            CheckResult("guard", ok=True, text="answers"),
+            CheckResult(
+                "ENABLE", ok=not enabled, text="is on while nothing runs" if enabled else "is off"
+            ),
+            CheckResult(
+                "stop button", ok=not pressed, text="is pressed" if pressed else "is released"
+            ),
         ]
 
     def _stepper_lines(self) -> list[CheckResult]:
         progress = self._progress
         if progress is None or self.realtime is None:
-            return [CheckResult("stepper", False, "pump-stepper does not answer")]
+            return [CheckResult("stepper", ok=False, text="pump-stepper does not answer")]
         lines = [
-            CheckResult("stepper", True, "answers"),
+            CheckResult("stepper", ok=True, text="answers"),
             CheckResult(
                 "end stop",
-                not progress.end_stop,
-                "is active: load a fresh cartridge" if progress.end_stop else "is free",
+                ok=not progress.end_stop,
+                text="is active: load a fresh cartridge" if progress.end_stop else "is free",
             ),
             CheckResult(
                 "motor driver",
-                not progress.driver_fault,
-                "reports a fault" if progress.driver_fault else "reports no fault",
+                ok=not progress.driver_fault,
+                text="reports a fault" if progress.driver_fault else "reports no fault",
             ),
             self._readback_line(progress),
         ]
@@ -185,22 +196,25 @@ class SelfTest:
         text = "granted" if granted else "refused by the kernel"
         lines.append(
             CheckResult(
-                "real time", ok, f"{text}; test steps came at most {late // 1_000} us late"
+                "real time", ok=ok, text=f"{text}; test steps came at most {late // 1_000} us late"
             )
         )
         return lines
 
     def _readback_line(self, progress: Progress) -> CheckResult:
         if not self._c.machine.readback:
-            return CheckResult("read-back", True, 'declared absent (readback = "none")')
+            return CheckResult("read-back", ok=True, text='declared absent (readback = "none")')
         seen = self._counted.apart_edges - self._apart0 if self._counted else 0
         return CheckResult(
             "read-back",
-            seen == _EDGES == progress.test_edges,
-            f"{progress.test_edges} test edges sent, {seen} read back",
+            ok=seen == _EDGES == progress.test_edges,
+            text=f"{progress.test_edges} test edges sent, {seen} read back",
         )
 
     def _clock_line(self) -> CheckResult:
         quality = self._c.reading.quality
-        # A Pi without a clock chip boots in the past: it delivers, and says that its time is not to be trusted.
-        return CheckResult("clock", True, quality.value if quality else ClockQuality.NOT_SET.value)
+        # A Pi without a clock chip boots in the past: it delivers, and says that its time is not to
+        # be trusted.
+        return CheckResult(
+            "clock", ok=True, text=quality.value if quality else ClockQuality.NOT_SET.value
+        )

@@ -1,7 +1,8 @@
 """`pump-guard`: the second channel as a program.
 
-It listens for `pumpd` and the stepper, reads its own pins, turns its core, sets ENABLE and keeps its own
-file. It starts before `pumpd`, does not depend on it, and outlives it: silence is what it watches for.
+It listens for `pumpd` and the stepper, reads its own pins, turns its core, sets ENABLE and keeps
+its own file. It starts before `pumpd`, does not depend on it, and outlives it: silence is what it
+watches for.
 """
 
 from __future__ import annotations
@@ -36,10 +37,11 @@ _log = logging.getLogger("pump-guard")
 
 
 def budgets(config: Config) -> Budgets:
-    """Work out the hourly budgets in microsteps: dose 1.5 x the hourly ceiling, prime 60 U, rewind 310 U.
+    """Work out the hourly budgets in microsteps: dose 1.5 x the hourly ceiling, prime 60 U, rewind
+    310 U.
 
-    The guard's own arithmetic, in whole picolitres of a microstep rounded down, so that a budget errs on the
-    large side by less than a step and never shares a rounding with `pumpd`.
+    The guard's own arithmetic, in whole picolitres of a microstep rounded down, so that a budget
+    errs on the large side by less than a step and never shares a rounding with `pumpd`.
     """
     table = config.mechanics
     turn_fl = 314_159_265 * table.bore_um**2 * table.lead_um // (4 * 10**8)
@@ -92,7 +94,9 @@ class _Pins:
 class Program:
     """The sockets, the pins and the file around one guard core."""
 
-    def __init__(self, config: Config, clock: SystemClock, pins: _Pins, listener: socket.socket) -> None:
+    def __init__(
+        self, config: Config, clock: SystemClock, pins: _Pins, listener: socket.socket
+    ) -> None:
         self._clock = clock
         self._pins = pins
         self._listener = listener
@@ -225,7 +229,9 @@ class Program:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the guard; exit status 0 after SIGTERM, 2 for a bad configuration, 1 for anything else."""
+    """Run the guard; exit status 0 after SIGTERM, 2 for a bad configuration, 1 for anything
+    else.
+    """
     parser = argparse.ArgumentParser(prog="pump-guard", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="the machine's configuration")
     parser.add_argument("--clock-file", type=Path, help="the demo's start instant and speed")

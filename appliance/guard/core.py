@@ -1,8 +1,8 @@
 """The second channel: counts what moved, compares it with what was leased, and holds ENABLE.
 
-A core without clock, socket, thread or file. It shares no limit and no counting code with `pumpd`, and
-nothing can order it to deliver. It believes the pin before any message: an edge counts as a step only
-while ENABLE was seen on behind the one-shot, before and after.
+A core without clock, socket, thread or file. It shares no limit and no counting code with `pumpd`,
+and nothing can order it to deliver. It believes the pin before any message: an edge counts as a
+step only while ENABLE was seen on behind the one-shot, before and after.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ _NO_HEAD = Head(0, 0, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The guard's own times in ns of the pump's clock: real times, multiplied by the demo's speed."""
+    """The guard's own times in ns of the pump's clock: real times, multiplied by the demo's
+    speed.
+    """
 
     speed: int
     alive_ns: int
@@ -60,7 +62,9 @@ class Timing:
 
     @staticmethod
     def at(speed: int) -> Timing:
-        """Return the times at ``speed``; the budgets' hour runs with the schedule, so it is not scaled."""
+        """Return the times at ``speed``; the budgets' hour runs with the schedule, so it is not
+        scaled.
+        """
         ms = _MS * speed
         return Timing(
             speed=speed,
@@ -97,7 +101,9 @@ class Budgets:
 
 @dataclass(frozen=True, slots=True)
 class PinReading:
-    """The guard's inputs at one instant: feedback first, then edges, so that neither flatters the other."""
+    """The guard's inputs at one instant: feedback first, then edges, so that neither flatters the
+    other.
+    """
 
     enable_on: bool
     edges: int
@@ -106,7 +112,9 @@ class PinReading:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What the guard's own file keeps: a second opinion after any crash (``protocol.md`` section 6)."""
+    """What the guard's own file keeps: a second opinion after any crash (``protocol.md`` section
+    6).
+    """
 
     run: int = 0
     counted_steps: int = 0
@@ -211,9 +219,7 @@ class Guard:
 
     # ------------------------------------------------------------------ the one door
 
-    def turn(
-        self, now_ns: int, mail: Sequence[tuple[Role, Record]], reading: PinReading
-    ) -> Result:
+    def turn(self, now_ns: int, mail: Sequence[tuple[Role, Record]], reading: PinReading) -> Result:
         """Count first, then read the mail, then judge, then decide on ENABLE."""
         self._turns += 1
         self._to_pumpd, self._to_stepper, self._save = [], [], False
@@ -305,7 +311,8 @@ class Guard:
             self._lifetime += new
             self._spend(now_ns, new)
         elif self._enable or now_ns - self._off_since_ns < self._t.settle_ns:
-            # ENABLE went off, or its one-shot ran out, while these came: moved or not, nobody knows.
+            # ENABLE went off, or its one-shot ran out, while these came: moved or not, nobody
+            # knows.
             self._doubtful += new
             self._spend(now_ns, new)
         else:

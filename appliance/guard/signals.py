@@ -1,8 +1,8 @@
 """Light and sound by IEC 60601-1-8, as functions of time: what is on at an instant.
 
-A plain buzzer cannot give the standard's harmonics, so the rhythm alone carries the priority. Figures
-are inside the standard's ranges: HIGH 2 Hz at half duty and ten pulses, MEDIUM 0.5 Hz and three pulses,
-LOW a constant light and two pulses.
+A plain buzzer cannot give the standard's harmonics, so the rhythm alone carries the priority.
+Figures are inside the standard's ranges: HIGH 2 Hz at half duty and ten pulses, MEDIUM 0.5 Hz and
+three pulses, LOW a constant light and two pulses.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The guard's own file: two slots with a checksum each, so that a torn write leaves the other whole.
+"""The guard's own file: two slots with a checksum each, so that a torn write leaves the other
+whole.
 
 Written by a thread of its own: a stalled disk must not keep the guard from its beat. The newest
 memory wins; one that was overtaken is never written.
@@ -70,7 +71,9 @@ class MemoryFile:
 
 
 class Saver(threading.Thread):
-    """Saves the newest memory it was given; ``failure`` holds the disk's last error, or is empty."""
+    """Saves the newest memory it was given; ``failure`` holds the disk's last error, or is
+    empty.
+    """
 
     def __init__(self, file: MemoryFile) -> None:
         super().__init__(name="guard-file", daemon=True)

@@ -1,7 +1,9 @@
-"""A whole pump in one thread and on a virtual clock: the real engine, stepper and guard over the plant.
+"""A whole pump in one thread and on a virtual clock: the real engine, stepper and guard over the
+plant.
 
-Nothing sleeps: the clock jumps to whatever happens next. For unit tests, and for a user's own (the pytest
-fixture ``bench``). Wires have no delay, and the ledger is durable at once unless a test says otherwise.
+Nothing sleeps: the clock jumps to whatever happens next. For unit tests, and for a user's own (the
+pytest fixture ``bench``). Wires have no delay, and the ledger is durable at once unless a test
+says otherwise.
 """
 
 from __future__ import annotations
@@ -20,15 +22,18 @@ from appliance.engine.context import Machine
 from appliance.engine.pump import Pump
 from appliance.errors import LedgerUnknown, WireLost
 from appliance.guard import core as guards
-from appliance.ports import ClockQuality, ClockReading, Entry, Ledger, Row
+from appliance.ports import ClockQuality, ClockReading, Ledger, Row
 from appliance.records import Alive, Bye, Head, Hello, Realtime, Record, Role, Stop
 from appliance.simulate.fake_ledger import FakeLedger
 from appliance.stepper import loop as steppers
 from drivers.assembly import GuardHardware, StepperHardware, guard_hardware, stepper_hardware
 from drivers.mock.mock_bench import MockBench
+from drivers.mock.plant import Plant
 from drivers.mock.settings import BenchSettings
 
 _ALIVE = Alive(0)
+WIDE_LIMITS = Limits(25_000_000, 60_000_000, 300_000_000, 35_000_000, 10)
+"""Limits that stay out of the way of a test that is about something else."""
 _IDS = UUID("0b7a3f52-54f5-5b0e-8f5e-3f2c9f3a1d10")
 _START_UTC_NS = 1_800_000_000 * NS_PER_S
 _PINS = {
@@ -60,7 +65,7 @@ class VirtualBench:
         ledger: Ledger | None = None,
         mechanics: Mapping[str, int] | None = None,
         hold: str = "reduced",
-        limits: Limits = Limits(25_000_000, 60_000_000, 300_000_000, 35_000_000, 10),
+        limits: Limits = WIDE_LIMITS,
         basal_uu_per_h: int = 1_000_000,
         set_up: bool = True,
         readback: bool = True,
@@ -69,8 +74,8 @@ class VirtualBench:
     ) -> None:
         """Build it, let its self-test run, and unless told otherwise set it up and start basal.
 
-        With ``pace`` above 1 the supervision (beats, watchdogs, settling) is that much slower and a run
-        that much faster; doses, schedules and counts are the same. Faults need ``pace`` 1.
+        With ``pace`` above 1 the supervision (beats, watchdogs, settling) is that much slower and
+        a run that much faster; doses, schedules and counts are the same. Faults need ``pace`` 1.
         """
         table = {
             "bore_um": 8_660,
@@ -88,7 +93,14 @@ class VirtualBench:
         self.ledger: Ledger = ledger if ledger is not None else FakeLedger()
         self.bench = MockBench(
             BenchSettings(
-                **table, capacity_nl=3_100_000, hold=hold, one_shot=one_shot, start_ns=self.now_ns
+                bore_um=table["bore_um"],
+                lead_um=table["lead_um"],
+                full_steps=table["full_steps"],
+                microsteps=table["microsteps"],
+                capacity_nl=3_100_000,
+                hold=hold,
+                one_shot=one_shot,
+                start_ns=self.now_ns,
             ),
             lambda: self.now_ns,
         )
@@ -128,7 +140,7 @@ class VirtualBench:
     # ------------------------------------------------------------------ what a test says
 
     @property
-    def plant(self) -> Any:
+    def plant(self) -> Plant:
         """Return the plant: the truth about what moved."""
         return self.bench.plant
 
@@ -218,7 +230,9 @@ class VirtualBench:
         self._jump(until_ns)
 
     def run_until(self, holds: Any, seconds: float) -> None:  # noqa: ANN401
-        """Let time go by until ``holds()``; raise TimeoutError after ``seconds`` of virtual time."""
+        """Let time go by until ``holds()``; raise TimeoutError after ``seconds`` of virtual
+        time.
+        """
         until_ns = self.now_ns + int(seconds * NS_PER_S)
         while not holds():
             next_ns = self._next_ns()
@@ -277,7 +291,7 @@ class VirtualBench:
             self._machine(),
             book,
             self._reading(),
-            ledger_lines=[m.CheckResult("ledger", True, f"{book.seq} rows")],
+            ledger_lines=[m.CheckResult("ledger", ok=True, text=f"{book.seq} rows")],
             new_run=self._new_run,
             secret=b"virtual",
         )
@@ -393,7 +407,9 @@ class VirtualBench:
         self._wakes["pump"] = self.now_ns
 
     def _turn(self) -> None:
-        """Let every program that is due have its turn, until nothing more happens at this instant."""
+        """Let every program that is due have its turn, until nothing more happens at this
+        instant.
+        """
         for _ in range(1_000):
             due = [name for name, at in self._wakes.items() if at <= self.now_ns]
             due = [name for name in due if self._is_up(name)]
@@ -505,7 +521,7 @@ class VirtualBench:
             case m.KillStepper():
                 self._end_stepper(clean=False)
             case m.Check():
-                self._post(m.Checked([m.CheckResult("disk", True, "virtual")]))
+                self._post(m.Checked([m.CheckResult("disk", ok=True, text="virtual")]))
             case m.Reply(token, answer):
                 self._answers[token] = answer
             case m.Publish(snapshot):

@@ -1,7 +1,8 @@
 """`pump-stepper`: the delivery loop in an interpreter of its own.
 
-`pumpd` starts it with two sockets and every fact as an argument: it reads no file and no setting. It waits
-in ``select()`` for its deadlines and its mail, takes SCHED_FIFO, and ends with its parent.
+`pumpd` starts it with two sockets and every fact as an argument: it reads no file and no setting.
+It waits in ``select()`` for its deadlines and its mail, takes SCHED_FIFO, and ends with its
+parent.
 """
 
 from __future__ import annotations
@@ -78,7 +79,9 @@ def build(words: argparse.Namespace) -> tuple[Stepper, StepperHardware, SystemCl
 
 
 def deliver(stepper: Stepper, clock: SystemClock, pumpd: Wire, guard: Wire) -> None:
-    """Turn the core until a wire ends: mail first, then deadlines. A lost wire stops it before its next edge."""
+    """Turn the core until a wire ends: mail first, then deadlines. A lost wire stops it before its
+    next edge.
+    """
     inbox: list[Record] = []
     wires = [pumpd, guard]
     while True:
@@ -109,7 +112,9 @@ def _last_words(records: list[Record], pumpd: Wire, guard: Wire) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the stepper; the exit status is 0 after a clean end of its wires, 1 for a fault of its pins."""
+    """Run the stepper; the exit status is 0 after a clean end of its wires, 1 for a fault of its
+    pins.
+    """
     words = arguments().parse_args(argv)
     if not die_with_parent(words.parent):
         return 1
@@ -124,7 +129,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         guard.send(hello)
         pumpd.send(hello)
         pumpd.send(
-            Realtime(int(granted.fifo), int(granted.memory_locked), granted.refusal_errno, os.getpid())
+            Realtime(
+                int(granted.fifo), int(granted.memory_locked), granted.refusal_errno, os.getpid()
+            )
         )
         deliver(stepper, clock, pumpd, guard)
     except WireLost:

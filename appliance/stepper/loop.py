@@ -1,8 +1,8 @@
 """The delivery loop: handed the time and its mail, one deadline for each microstep, never a burst.
 
-A plain object without clock, socket, thread or file (``protocol.md`` calls it a core): the program around
-it waits in ``select()``, the simulator turns it by hand. It steps inside leases alone, only while the guard
-says that ENABLE is on, and obeys a stop in its mail before it looks at a deadline.
+A plain object without clock, socket, thread or file (``protocol.md`` calls it a core): the program
+around it waits in ``select()``, the simulator turns it by hand. It steps inside leases alone, only
+while the guard says that ENABLE is on, and obeys a stop in its mail before it looks at a deadline.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ _SLIPS_ALLOWED = 10
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The loop's own times in ns of the pump's clock: real times, multiplied by the demo's speed."""
+    """The loop's own times in ns of the pump's clock: real times, multiplied by the demo's
+    speed.
+    """
 
     speed: int
     min_interval_ns: int
@@ -176,9 +178,7 @@ class Stepper:
 
     # ------------------------------------------------------------------ the one door
 
-    def turn(
-        self, now_ns: int, inbox: Sequence[Record]
-    ) -> tuple[list[Record], list[Record], int]:
+    def turn(self, now_ns: int, inbox: Sequence[Record]) -> tuple[list[Record], list[Record], int]:
         """Read the mail, then issue at most one step.
 
         Returns the records for `pumpd`, those for the guard, and the instant of the next wake.
@@ -209,7 +209,7 @@ class Stepper:
             case Stop() as stop:
                 if self._bursting is None:
                     self._obey(stop, now_ns)
-                else:  # a rotor without current rests on full steps alone: this one is finished first
+                else:  # a rotor without current rests on full steps: this one is finished first
                     self._deferred.append(stop)
             case Lease(stops=stops) as lease:
                 if stops == self._stops and self._fault is None:
@@ -232,7 +232,9 @@ class Stepper:
                 pass  # Hello and Bye belong to the program around this core
 
     def _accept(self, record: Programme, now_ns: int) -> None:
-        """Take a programme; one that crossed a stop, or comes after a fault, ends before it begins."""
+        """Take a programme; one that crossed a stop, or comes after a fault, ends before it
+        begins.
+        """
         programme = _Running(
             number=record.number,
             motion=record.motion,
@@ -312,7 +314,7 @@ class Stepper:
         if now_ns < due_ns:
             return
         if not self._may_step(programme):
-            self._wait(programme, now_ns)
+            self._wait(now_ns)
             return
         if self._stalled_since_ns is not None:
             self._resume_after_stall(now_ns)
@@ -326,11 +328,9 @@ class Stepper:
         self._step(programme, now_ns)
 
     def _may_step(self, programme: _Running) -> bool:
-        return (
-            self._enabled and bool(self._leases) and self._leases[0].motion == programme.motion
-        )
+        return self._enabled and bool(self._leases) and self._leases[0].motion == programme.motion
 
-    def _wait(self, programme: _Running, now_ns: int) -> None:
+    def _wait(self, now_ns: int) -> None:
         """Beat on without a lease or without ENABLE; over five seconds of it end the dose."""
         if self._stalled_since_ns is None:
             self._stalled_since_ns = now_ns
@@ -338,7 +338,9 @@ class Stepper:
             self._end_all(End.STALLED, now_ns, now_ns - self._stalled_since_ns)
 
     def _resume_after_stall(self, now_ns: int) -> None:
-        """Put every programme that fell due in the stall back by what it waited: nothing is made up."""
+        """Put every programme that fell due in the stall back by what it waited: nothing is made
+        up.
+        """
         self._stalled_since_ns = None
         for programme in self._running:
             if programme.due_ns < now_ns:
@@ -349,7 +351,9 @@ class Stepper:
         """Judge the lateness of this step; False where it ended everything."""
         late_ns = now_ns - due_ns
         own_ns = programme.interval_ns
-        paced = own_ns < self._t.min_interval_ns  # faster than the motor: it runs at the motor's pace
+        paced = (
+            own_ns < self._t.min_interval_ns
+        )  # faster than the motor: it runs at the motor's pace
         if late_ns > self._t.slip_fault_ns:
             self._end_all(End.LATE, now_ns, late_ns)
             return False
@@ -394,7 +398,8 @@ class Stepper:
             self._end_all(End.PIN_FAULT, now_ns, 0)
             return
         except PinFault:
-            # Whether the edge went out is unknown, so it counts as issued: the guard's count decides.
+            # Whether the edge went out is unknown, so it counts as issued: the guard's count
+            # decides.
             self._paid(programme, 1, now_ns)
             self._end_all(End.PIN_FAULT, now_ns, 0)
             return
@@ -430,7 +435,9 @@ class Stepper:
                 self._finish(programme, End.DONE, programme.until_ns, 0)
 
     def _test(self, now_ns: int) -> None:
-        """Make the next test edge, with ENABLE off: no step moves, the read-back must count it apart."""
+        """Make the next test edge, with ENABLE off: no step moves, the read-back must count it
+        apart.
+        """
         if self._enabled or now_ns < self._last_step_ns + self._t.min_interval_ns:
             return
         wait_ns = self._axis.wait_ns() * self._t.speed
@@ -533,9 +540,7 @@ class Stepper:
         if self._hold:
             return True
         next_ns = min(programme.due_ns for programme in self._running)
-        return (
-            next_ns - now_ns <= self._t.lead_ns or now_ns - self._last_step_ns < self._t.tail_ns
-        )
+        return next_ns - now_ns <= self._t.lead_ns or now_ns - self._last_step_ns < self._t.tail_ns
 
     def _beat(self, now_ns: int) -> None:
         wants = self._wants_enable(now_ns)

@@ -451,8 +451,8 @@ class _Peer(asyncio.BufferedProtocol):
         if self._connection is None:
             self._turn_away(
                 Code.TOO_MANY_CLIENTS,
-                f"at most {desk.clients} clients may be connected, {_KEPT_PLACES} of them only with "
-                "the role operate",
+                f"at most {desk.clients} clients may be connected, "
+                f"{_KEPT_PLACES} of them only with the role operate",
             )
             return
         self._hello_timer = self._later(desk.line_s, self._no_hello)

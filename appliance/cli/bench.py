@@ -61,8 +61,22 @@ def bench_status(session: Session, *, as_json: bool) -> None:
 @with_json
 @click.pass_obj
 def bench_faults(session: Session, *, as_json: bool) -> None:
-    """List the faults that can be injected, and which are."""
-    _ask(session, "faults", {}, as_json=as_json)
+    """List the faults that can be injected, and which are active."""
+    with session.bench() as plant:
+        table, truth = plant.faults(), plant.status()
+    active = truth.raw.get("faults", {})
+    if as_json:
+        print_json({"bench": True, "faults": table, "active": active})
+        return
+    click.echo(f"{BENCH}  {len(table)} faults: pumpctl bench inject NAME [key=value ...]")
+    for fault in table:
+        name = str(fault.get("name"))
+        mark = "*" if name in active else " "
+        click.echo(safe(f"{mark} {name:<22}{fault.get('row', ''):<5}{fault.get('text', '')}"))
+        for key, parameter in dict(fault.get("parameters", {})).items():
+            told = f"{key}={parameter.get('default')}  ({parameter.get('valid')})"
+            click.echo(safe(f"{'':<31}{told}"))
+    click.echo("  * active" if active else "  none is active")
 
 
 @bench.command("inject")
@@ -85,7 +99,7 @@ def bench_inject(
 @click.pass_obj
 def bench_clear(session: Session, name: str | None, *, as_json: bool) -> None:
     """Clear the fault NAME, or every fault."""
-    _ask(session, "clear", {} if name is None else {"name": name}, as_json=as_json)
+    _ask(session, "clear", {"name": name or "all"}, as_json=as_json)
 
 
 @bench.command("occlude")
@@ -97,13 +111,23 @@ def bench_occlude(session: Session, *, as_json: bool) -> None:
     _ask(session, "inject", {"name": "occlusion"}, as_json=as_json)
 
 
+@bench.command("set")
+@click.argument("settings", nargs=-1, required=True, type=Setting())
+@with_dir
+@with_json
+@click.pass_obj
+def bench_set(session: Session, settings: tuple[tuple[str, Told], ...], *, as_json: bool) -> None:
+    """Change the plant by hand, such as syringe=out or battery_pct=20."""
+    _ask(session, "set", dict(settings), as_json=as_json)
+
+
 @bench.command("press")
 @click.argument("settings", nargs=-1, type=Setting())
 @with_dir
 @with_json
 @click.pass_obj
 def bench_press(session: Session, settings: tuple[tuple[str, Told], ...], *, as_json: bool) -> None:
-    """Press the stop button of the bench."""
+    """Press the stop button of the bench, for 100 ms or ms=N."""
     _ask(session, "press", dict(settings), as_json=as_json)
 
 

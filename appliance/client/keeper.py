@@ -67,8 +67,8 @@ class KeeperClient:
             )
             yield from page.rows
             left = None if left is None else left - len(page.rows)
-            if page.before_seq is None or (
-                before_seq is not None and page.before_seq >= before_seq
+            if page.next_before_seq is None or (
+                before_seq is not None and page.next_before_seq >= before_seq
             ):
                 return  # the last page; one that does not go back would be asked for ever
-            before_seq = page.before_seq
+            before_seq = page.next_before_seq

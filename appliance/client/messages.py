@@ -250,7 +250,7 @@ class Reason(Result):
     code: str
     text: str
     field: str | None = None
-    value: str | int | None = None
+    value: str | None = None
     range: str | None = None
 
 
@@ -419,10 +419,10 @@ class LimitsShown(Result):
 
 
 class HistoryRow(Result):
-    """One thing that happened. The amounts are None where it moved nothing."""
+    """One thing that happened. A dose has amounts; anything else has ``text``."""
 
     seq: int
-    id: str | None
+    id: str
     kind: str
     programmed_uu: int | None = None
     programmed_steps: int | None = None
@@ -436,13 +436,14 @@ class HistoryRow(Result):
     why: str | None = None
     text: str | None = None
     leases: list[dict[str, Any]] = Field(default_factory=list)
+    leases_complete: bool = True
 
 
 class HistoryPage(Result):
-    """Rows, newest first; ``before_seq`` asks for the next page and is None after the last."""
+    """Rows, newest first; ``next_before_seq`` asks for the next page, None after the last."""
 
     rows: list[HistoryRow]
-    before_seq: int | None = None
+    next_before_seq: int | None = None
 
 
 _RANGES = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}

@@ -77,7 +77,8 @@ class RpcClient:
             return
         try:
             params = HelloParams(protocol=wire.PROTOCOL, client=self._client)
-            self.hello = Hello.of(self._call(HELLO, params.model_dump()))
+            about = self._call(HELLO, params.model_dump())
+            self.hello = Hello.of(about if isinstance(about, dict) else {})
         except BaseException:
             self.close()
             raise
@@ -97,6 +98,13 @@ class RpcClient:
         Raises Refused, NotAllowed, PumpFailed, ProtocolFault; NoPump where a question,
         OutcomeUnknown where a command stayed without an answer.
         """
+        result = self.ask(method, params)
+        if not isinstance(result, dict):
+            raise ProtocolFault(f"an answer that is no object: {wire.shown(result)}")
+        return result
+
+    def ask(self, method: str, params: BaseModel) -> object:
+        """Ask like ``call``, where the result need not be an object."""
         self.open()
         return self._call(self._methods[method], params.model_dump(exclude_unset=True))
 
@@ -132,7 +140,7 @@ class RpcClient:
             raise
         return wanted
 
-    def _call(self, method: Method, params: Mapping[str, Any]) -> dict[str, Any]:
+    def _call(self, method: Method, params: Mapping[str, Any]) -> object:
         self._last_id += 1
         line = wire.request_line(self._last_id, method.name, params)
         limit_s = method.answer_s + _MARGIN_S
@@ -165,7 +173,7 @@ class RpcClient:
                 self._take(message, -1)
             self._lost(_why(error))
 
-    def _answer(self, request_id: int, limit_s: float) -> dict[str, Any]:
+    def _answer(self, request_id: int, limit_s: float) -> object:
         pushes_left = int(limit_s * wire.PUSHES_PER_S)
         while True:
             message = self._receive(limit_s)
@@ -177,7 +185,7 @@ class RpcClient:
             if answer is not None:
                 return answer
 
-    def _take(self, message: dict[str, Any], request_id: int) -> dict[str, Any] | None:
+    def _take(self, message: dict[str, Any], request_id: int) -> object:
         """Keep what was pushed, return the awaited result, raise an error; leave a late answer."""
         if "method" in message:
             params = message.get("params")
@@ -189,10 +197,9 @@ class RpcClient:
             return None  # to a question that was given up
         if isinstance(error := message.get("error"), dict):
             _raise(error)
-        result = message.get("result")
-        if not isinstance(result, dict):
+        if message.get("result") is None:
             raise ProtocolFault(f"an answer without a result: {wire.shown(message)}")
-        return result
+        return message["result"]
 
     def _receive(self, limit_s: float | None) -> dict[str, Any] | None:
         """Return the next message, None after ``limit_s`` of silence. Raises NoPump at the end."""
@@ -240,15 +247,20 @@ def _why(error: OSError) -> str:
             return (error.strerror or str(error)).lower()
 
 
+def _reason(raw: dict[str, Any]) -> Reason:
+    told: dict[str, Any] = {"code": "", "text": ""}
+    told |= {key: str(raw[key]) for key in Reason.model_fields if key in raw}
+    return Reason.of(told)
+
+
 def _raise(error: dict[str, Any]) -> NoReturn:
     text, data = str(error.get("message", "")), error.get("data")
     data = data if isinstance(data, dict) else {}
-    code = str(data.get("error", ""))
+    code = str(data.get("error", error.get("code", "")))
     listed = data.get("reasons")
-    reasons = (
-        [Reason.of(r) for r in listed if isinstance(r, dict)] if isinstance(listed, list) else []
-    )
-    reasons = reasons or [Reason(code=code or "E500", text=text)]
+    if not isinstance(listed, list) or not listed:
+        listed = [{**data, "code": code, "text": text}]
+    reasons = [_reason(raw) for raw in listed if isinstance(raw, dict)]
     match code:
         case wire.Code.OUTCOME_UNKNOWN:
             raise OutcomeUnknown(text)

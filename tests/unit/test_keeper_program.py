@@ -1,0 +1,147 @@
+"""``pump-keeper`` as a program: it serves history alone, and ends when it is told to."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from appliance.adapters.ledger import SqliteLedger
+from appliance.client.keeper import KeeperClient
+from appliance.errors import PumpError
+from appliance.ports import Entry
+
+ROOT = Path(__file__).parents[2]
+LIMIT_S = 20.0
+UTC_NS = 1_763_820_309_000_000_000
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a short name: a socket's path has at most 100 bytes."""
+    with tempfile.TemporaryDirectory(prefix="bk-") as made:
+        yield Path(made)
+
+
+def configured(folder: Path, **changes: str) -> Path:
+    """Write the shipped example's configuration with its paths in ``folder``."""
+    text = (ROOT / "docs" / "benchpump.example.toml").read_text()
+    text = text.replace("/var/lib/benchpump", str(folder)).replace("/run/benchpump", str(folder))
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    config = folder / "benchpump.toml"
+    config.write_text(text)
+    return config
+
+
+class Keeper:
+    """The program, started; ``ready`` waits for what it tells its service manager."""
+
+    def __init__(self, folder: Path, *words: str) -> None:
+        self.path = folder / "keeper.sock"
+        self._door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._door.settimeout(LIMIT_S)
+        self._door.bind(str(folder / f"notify-{uuid4().hex[:6]}"))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "appliance.keeper", *words],
+            cwd=ROOT,
+            env=os.environ | {"NOTIFY_SOCKET": self._door.getsockname()},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def ready(self) -> "Keeper":
+        assert self._door.recv(100) == b"READY=1"
+        return self
+
+    def end(self, number: signal.Signals | None = None) -> tuple[int, str]:
+        """Send a signal, if one is given; return the exit status and what it said."""
+        if number is not None:
+            self.process.send_signal(number)
+        _, said = self.process.communicate(timeout=LIMIT_S)
+        self._door.close()
+        return self.process.returncode, said
+
+
+@pytest.fixture
+def keeper(folder: Path) -> Iterator[Keeper]:
+    started = Keeper(folder, f"--config={configured(folder)}").ready()
+    yield started
+    if started.process.poll() is None:
+        started.end(signal.SIGTERM)
+
+
+def entry(kind: str, **body: object) -> Entry:
+    return Entry(kind, "b", 1, UTC_NS, 0, "set", body)
+
+
+def test_history_is_served_without_pumpd_as_it_is_written(folder: Path, keeper: Keeper) -> None:
+    request_id = str(uuid4())
+    with KeeperClient(keeper.path) as client, closing(SqliteLedger(folder / "ledger.db")) as ledger:
+        assert list(client.history()) == []
+        ledger.append([entry("note", text="hello")])
+        ledger.append([entry("intent", request_id=request_id, dose="bolus", programmed_steps=27)])
+        ledger.append([entry("lease", number=1, motion=1, direction=1, steps=27)])
+        rows = list(client.history(steps=True))
+        assert [(row.kind, row.certainty, row.maximum_steps) for row in rows] == [
+            ("bolus", "open", 27),
+            ("note", None, None),
+        ]
+        assert [one["steps"] for one in rows[0].leases] == [27]
+        ledger.append([entry("note", number=n) for n in range(250)])
+        assert [row.seq for row in client.history()] == [*range(253, 3, -1), 2, 1]
+        assert [row.id for row in client.history(request_id=request_id)] == [request_id]
+
+
+def test_a_ledger_that_is_not_there_is_a_fault_and_the_keeper_lives(
+    folder: Path, keeper: Keeper
+) -> None:
+    with KeeperClient(keeper.path) as client:
+        with pytest.raises(PumpError, match=r"ledger\.db cannot be read: No such file"):
+            list(client.history())
+        SqliteLedger(folder / "ledger.db").close()
+        assert list(client.history()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_it_ends_cleanly_and_gives_its_socket_back(
+    folder: Path, keeper: Keeper, number: signal.Signals
+) -> None:
+    assert keeper.end(number) == (0, "")
+    assert not keeper.path.exists()
+
+
+def test_the_second_keeper_says_who_is_there_and_leaves(folder: Path, keeper: Keeper) -> None:
+    status, said = Keeper(folder, f"--config={folder / 'benchpump.toml'}").end()
+    assert status == 1
+    assert "E302" in said
+    with KeeperClient(keeper.path) as client:
+        assert client.rpc.hello.pump == "Bench 1"
+
+
+def test_a_bad_configuration_starts_nothing_and_all_its_faults_are_listed(folder: Path) -> None:
+    config = configured(folder, **{"observe = []": 'observe = ["nobody-of-that-name"]'})
+    status, said = Keeper(folder, f"--config={config}").end()
+    assert status == 2
+    assert "users.observe = 'nobody-of-that-name': no such user on this machine" in said
+    config.write_text(config.read_text().replace("full_steps = 200", "full_steps = 2"))
+    status, said = Keeper(folder, f"--config={config}").end()
+    assert status == 2
+    assert "mechanics.full_steps = 2 is out of range" in said
+
+
+def test_a_folder_that_is_not_there_is_named(folder: Path) -> None:
+    config = configured(folder)
+    config.write_text(config.read_text().replace(f'runtime = "{folder}"', 'runtime = "/none"'))
+    status, said = Keeper(folder, f"--config={config}").end()
+    assert status == 1
+    assert "/none" in said
+    assert "Traceback" not in said

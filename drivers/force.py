@@ -7,11 +7,12 @@ that has noise (F58). A drift or a wrong scale cannot be seen from here.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Protocol
 
 from gpiozero import MCP3008
-from gpiozero.exc import GPIOZeroError
+from gpiozero.exc import GPIOZeroError, SPISoftwareFallback
 
 from appliance.errors import PinFault, SensorFault
 from appliance.ports import ForceReading
@@ -174,7 +175,9 @@ class Mcp3008:
     highest = 1023
 
     def __init__(self, channel: int, factories: PinFactories) -> None:
-        with pin_faults(f"MCP3008 channel {channel}"):
+        with pin_faults(f"MCP3008 channel {channel}"), warnings.catch_warnings():
+            # Without its SPI device gpiozero would take four plain pins, with a warning only.
+            warnings.simplefilter("error", SPISoftwareFallback)
             self._adc: Untyped = MCP3008(channel=channel, pin_factory=factories.outputs)
 
     def read(self) -> int:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from gpiozero.exc import GPIOPinInUse, GPIOZeroError
+from gpiozero.exc import GPIOPinInUse, GPIOZeroError, GPIOZeroWarning
 
 from appliance.errors import PinFault
 
@@ -79,5 +79,5 @@ def pin_faults(what: str) -> Iterator[None]:
         raise PinFault(f"{what}: {fault}") from fault
     except GPIOPinInUse as error:
         raise PinFault(f"{what}: busy in this program: {error}") from error
-    except (GPIOZeroError, OSError, RuntimeError, ValueError) as error:
+    except (GPIOZeroError, GPIOZeroWarning, OSError, RuntimeError, ValueError) as error:
         raise PinFault(f"{what}: {error}") from error

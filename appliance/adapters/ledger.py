@@ -148,8 +148,9 @@ class LedgerReader:
         if seq == 0:
             return GENESIS
         for (digest,) in self._select("SELECT digest FROM entries WHERE seq = ?", seq):
-            return bytes(digest)
-        raise BrokenChain(seq, f"row {seq} is not there")
+            if isinstance(digest, bytes):
+                return digest
+        raise BrokenChain(seq, f"row {seq} is not there, or has lost its digest")
 
     def _chain(self, seq: int, digest: bytes) -> Iterator[tuple[int, bytes, bytes]]:
         last, _ = self._last()
@@ -359,6 +360,8 @@ class SqliteLedger(LedgerReader):
 
     def _open(self, *, create: bool) -> None:
         path = self._path
+        if self._lock < 0:
+            raise LedgerFault(f"{path} was closed: another program may write it now")
         if path.exists():
             probe, _ = connect_to_read(path)
             with contextlib.closing(probe):

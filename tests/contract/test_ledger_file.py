@@ -92,6 +92,8 @@ def test_closing_twice_is_harmless_and_leaves_one_file_and_its_lock(path: Path) 
     assert sorted(file.name for file in path.parent.iterdir()) == ["ledger.db", "ledger.db.lock"]
     with pytest.raises(LedgerUnknown):
         ledger.append([entry()])
+    with pytest.raises(LedgerFault, match="was closed"):
+        ledger.settle([entry()])
 
 
 def test_sr_34_a_row_is_durable_when_append_returns(path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
+import itertools
 import logging
 import os
 import pwd
@@ -513,10 +514,13 @@ def fold(ledger: SqliteLedger) -> tuple[Book, list[m.CheckResult]]:
     seq, _ = ledger.check_chain()
     book = Book()
     checkpoint = ledger.last_of("checkpoint")
-    if checkpoint is not None:
-        book.apply(checkpoint)
-    for row in ledger.walk(book.seq):
-        book.apply(row)
+    rows = [] if checkpoint is None else [checkpoint]
+    try:
+        for row in itertools.chain(rows, ledger.walk(checkpoint.seq if checkpoint else 0)):
+            book.apply(row)
+    except (KeyError, TypeError, ValueError) as error:
+        text = f"row {book.seq} says what cannot follow from the rows before it: {error!r}"
+        raise BrokenChain(book.seq, text) from error
     return book, [
         m.CheckResult("ledger", ok=True, text=f"{seq} rows, every one follows from the last")
     ]

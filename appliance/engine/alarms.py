@@ -4,12 +4,14 @@ priority.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from appliance.domain.alarms import TABLE, AlarmCode, Priority
 from appliance.engine.book import AlarmRow
 from appliance.engine.context import Context
 from appliance.engine.messages import ToGuard
+from appliance.ports import Row
 from appliance.records import Signal
 
 
@@ -19,6 +21,7 @@ class AlarmBoard:
     def __init__(self, context: Context) -> None:
         self._c = context
         self._rising: dict[AlarmCode, AlarmRow] = {}
+        self._said: set[tuple[int, str]] = set()
         self._shown = -1
 
     def raise_(self, code: AlarmCode, text: str) -> None:
@@ -39,33 +42,41 @@ class AlarmBoard:
 
     def clear(self, code: AlarmCode) -> None:
         """Record that the cause of an alarm is gone; it stays until somebody acknowledges it."""
-        for one in list(self._c.book.alarms.values()):
+        for one in self._c.book.alarms.values():
             if one.code == code.value and one.active:
-                # Marked here too, so that one cause writes one row however long the disk takes.
-                one.active = False
-                body = self._body(one.number, one.code, "cleared", one.text, "pump")
-                self._c.write([self._c.entry("alarm", body)])
+                self._say([(one, "cleared", "pump")])
 
-    def acknowledge(self, number: int | None, by: str) -> list[int]:
-        """Have one alarm, or all, acknowledged; return their numbers."""
+    def acknowledge(self, number: int | None, by: str, then: Callable[[], None]) -> list[int]:
+        """Have one alarm, or all, acknowledged; ``then`` runs when that is durable."""
         chosen = [
             one
             for one in self._c.book.alarms.values()
             if (number is None or one.number == number) and not one.acknowledged
         ]
-        entries = [
-            self._c.entry("alarm", self._body(one.number, one.code, "acknowledged", one.text, by))
-            for one in chosen
-        ]
         # Causes that are events, not conditions, are over with the acknowledgement.
-        entries += [
-            self._c.entry("alarm", self._body(one.number, one.code, "cleared", one.text, "pump"))
-            for one in chosen
-            if one.active and AlarmCode(one.code) not in _CONDITIONS
-        ]
-        if entries:
-            self._c.write(entries)
+        events = [one for one in chosen if one.active and AlarmCode(one.code) not in _CONDITIONS]
+        what = [(one, "acknowledged", by) for one in chosen]
+        self._say([*what, *((one, "cleared", "pump") for one in events)], then)
         return [one.number for one in chosen]
+
+    def _say(
+        self, what: list[tuple[AlarmRow, str, str]], then: Callable[[], None] | None = None
+    ) -> None:
+        """Write what became of alarms, once each: the disk may be slow, and people impatient."""
+        new = [one for one in what if (one[0].number, one[1]) not in self._said]
+        keys = {(alarm.number, event) for alarm, event, _ in new}
+        self._said |= keys
+
+        def durable(_rows: Sequence[Row]) -> None:
+            self._said.difference_update(keys)
+            if then is not None:
+                then()
+
+        if new:
+            rows = [self._body(one.number, one.code, event, one.text, by) for one, event, by in new]
+            self._c.write([self._c.entry("alarm", body) for body in rows], durable)
+        elif then is not None:
+            then()
 
     @property
     def unacknowledged(self) -> list[AlarmRow]:

@@ -250,7 +250,9 @@ class Book:
         if body["event"] == "raised":
             self.alarms[number] = AlarmRow(number, body["code"], body["text"], row.entry.utc_ns)
             return
-        alarm = self.alarms[number]
+        alarm = self.alarms.get(number)
+        if alarm is None:  # acknowledged and cleared before: saying it again changes nothing
+            return
         if body["event"] == "cleared":
             alarm.active = False
         elif body["event"] == "acknowledged":
@@ -275,7 +277,7 @@ class Book:
     def body(self) -> dict[str, Any]:
         """Return the whole book as a row's body."""
         raw = asdict(self)
-        raw["spent"] = list(raw["spent"])
+        raw["spent"] = [asdict(one) for one in self.spent]  # asdict does not look into a deque
         raw["leases"] = {str(key): one for key, one in raw["leases"].items()}
         raw["alarms"] = {str(key): one for key, one in raw["alarms"].items()}
         return {"book": raw}

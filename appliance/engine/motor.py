@@ -64,6 +64,7 @@ class Job:
     taken: int = 0
     closing: bool = False
     why: str = ""
+    fault: bool = False
     connection: int = 0
     programmed_uu: int | None = None
     given: bool = False

@@ -366,6 +366,9 @@ class Pump:
     def _fault(self, code: AlarmCode, text: str) -> None:
         """Stop everything, latch the first cause, and wait for a person."""
         self._alarms.raise_(code, text)
+        for job in self._motor.jobs.values():
+            if not job.why:
+                job.why, job.fault = text, True
         self._halt()
         if self.state is PumpState.FAULTED:
             return
@@ -652,7 +655,7 @@ class Pump:
             outcome = Outcome.UNCERTAIN
         elif reason is End.DONE and (finished or job.steps == NO_LIMIT):
             outcome = Outcome.DONE
-        elif reason is End.STOPPED or (job.why and reason is not None):
+        elif reason is End.STOPPED and not job.fault:
             outcome = Outcome.STOPPED
         else:
             outcome = Outcome.FAULT
@@ -885,8 +888,12 @@ class Pump:
             )
             self._refuse(asked, [reason])
             return
-        numbers = self._alarms.acknowledge(number, f"uid {asked.uid}")
-        self._done(asked, {"acknowledged": numbers})
+        numbers: list[int] = []
+        numbers += self._alarms.acknowledge(
+            number,
+            f"uid {asked.uid}",
+            lambda: self._done(asked, {"acknowledged": numbers}),
+        )
 
     def _answer_setting(self, asked: Asked) -> None:
         params = asked.params

@@ -400,6 +400,8 @@ class Guard:
         self._extra_since_ns = self._missing_since_ns = self._apart_since_ns = None
         self._feedback_since_ns = None
         self._beat_ns = now_ns
+        # ENABLE belongs to the new run: an edge from now on is no straggler of the one before.
+        self._off_since_ns = now_ns - self._t.settle_ns
         self._save = True
         self._to_pumpd.extend(self.greeting())
 

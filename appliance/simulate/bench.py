@@ -309,6 +309,11 @@ class VirtualBench:
             self._guard_joined = False
             self._wakes["guard"] = self.now_ns
 
+    def stop_pump(self) -> None:
+        """End `pumpd` cleanly, as SIGTERM does."""
+        self._post(m.Terminate("SIGTERM"))
+        self.run_until(lambda: self.pump is None, 10)
+
     def kill_stepper(self) -> None:
         """Kill the stepper alone."""
         self._end_stepper(clean=False)
@@ -509,6 +514,12 @@ class VirtualBench:
                     self._wakes["stepper"] = self.now_ns
             case m.StopAll():
                 self.urgent_stop()
+            case m.ToGuard(Bye()):
+                if self.guard is not None:
+                    self.guard.left(self.now_ns, Role.PUMPD, clean=True)
+                self._guard_joined = False
+            case m.Exit():
+                self.pump = None
             case m.ToGuard(record):
                 if self.guard is not None:
                     self._to_guard.append((Role.PUMPD, record))

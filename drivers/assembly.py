@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from drivers.edge_counter import EdgeCounter
 from drivers.gpio import NowNs, PinFactories
-from drivers.lines import Line, Output
+from drivers.lines import EndStop, Line, Output
 from drivers.step_dir import StepDirAxis
 
 
@@ -27,10 +27,13 @@ _Part = TypeVar("_Part", bound=_Closable)
 
 @dataclass(frozen=True, slots=True)
 class StepperHardware:
-    """What ``pump-stepper`` owns. ``poll`` takes in pushed levels; a read does so too."""
+    """What ``pump-stepper`` owns; ``end_stop`` is without its bounces (SR-28).
+
+    ``poll`` takes in pushed levels; a read does so too.
+    """
 
     axis: StepDirAxis
-    end_stop: Line
+    end_stop: EndStop
     driver_fault: Line
     fileno: int | None
     poll: Callable[[], None]
@@ -106,7 +109,7 @@ def stepper_hardware(
                 wait_until_ns=wait_until_ns,
             ),
         )
-        end_stop = _kept(stack, Line(factories, end_stop_n, name="end stop"))
+        end_stop = EndStop(_kept(stack, Line(factories, end_stop_n, name="end stop")), now_ns)
         driver_fault = _kept(stack, Line(factories, driver_fault_n, name="driver fault"))
         return StepperHardware(
             axis, end_stop, driver_fault, factories.fileno, factories.poll, stack.pop_all().close

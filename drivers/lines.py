@@ -6,7 +6,7 @@ from gpiozero import InputDevice, OutputDevice
 from gpiozero.exc import GPIOZeroError
 
 from appliance.errors import PinFault
-from drivers.gpio import Device, PinFactories, pin_faults
+from drivers.gpio import Device, NowNs, PinFactories, pin_faults
 
 _PIN_ERRORS = (GPIOZeroError, OSError, RuntimeError, ValueError)
 RELEASE_NS = 5_000_000
@@ -81,6 +81,22 @@ class Output:
     def close(self) -> None:
         """Give the line back: it becomes an input, and the resistor on it decides."""
         self._device.close()
+
+
+class EndStop:
+    """``ports.InputLine`` for the end stop, without its bounces (SR-28)."""
+
+    def __init__(self, line: Line, now_ns: NowNs) -> None:
+        self._line = line
+        self._now_ns = now_ns
+        self._filter = EndStopFilter()
+
+    def is_active(self) -> bool:
+        return self._filter.sample(active=self._line.is_active(), now_ns=self._now_ns())
+
+    def close(self) -> None:
+        """Give the line back."""
+        self._line.close()
 
 
 class EndStopFilter:

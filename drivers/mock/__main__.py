@@ -20,6 +20,7 @@ _DONE, _REFUSED, _WRONG_WORDS = 0, 1, 2
 _HELP = {
     "fill_nl": "what the syringe holds at the start (all of the capacity without it)",
     "hold": "reduced, or off: a rotor without current snaps to a full step",
+    "end_stops": "both, or front: which switches are on the end-stop line",
     "one_shot": "present, or none where ENABLE is not gated by ALIVE",
     "speed": "the factor of the fluid's time, as --speed of the demo",
     "start_ns": "the instant at which that time began, CLOCK_MONOTONIC",

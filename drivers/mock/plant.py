@@ -108,6 +108,7 @@ class Plant:
         self._indexed_steps = self._plunger_steps
         self._snapped_steps = 0
         self._front_steps = settings.front_stop_steps
+        self._back_steps = 0 if settings.end_stops == "both" else settings.back_wall_steps - 1
         self._bottom_steps = settings.bottom_steps
         self._back_wall_steps = settings.back_wall_steps
         easy_kpa = settings.stall_mn / 2 / settings.area_mm2
@@ -235,7 +236,7 @@ class Plant:
         if pushed_steps > 0 and self.syringe_in:
             self._plunger_steps = carriage_steps
             self.fluid.displace(pushed_steps * self._nl_per_step, self._fluid_ns(at_ns))
-        if (0 < carriage_steps < self._front_steps) is self._at_end:
+        if (self._back_steps < carriage_steps < self._front_steps) is self._at_end:
             self._at_end = not self._at_end
             self._renew_end_stop(at_ns, changed=True)
 

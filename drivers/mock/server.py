@@ -131,6 +131,8 @@ class BenchServer:
                 waiting.append((descriptor, events))
         self._pins.apply(self.plant, look_ns)
         self.plant.advance(look_ns)
+        if self._pins.hurried:
+            waiting = []  # whoever asks sees what was written before: the next turn is at once
         for descriptor, events in waiting:
             if descriptor == self._wake_read.fileno():
                 self._wake_read.recv(4096)

@@ -84,8 +84,10 @@ class BenchSettings:
     """One bench. The defaults are those of design.md section 4, and a line that 12 N calls blocked.
 
     ``fill_nl`` is what the syringe holds at the start, all of ``capacity_nl`` where it is None.
-    Positions are microsteps from the back end stop on. ``speed`` and ``start_ns`` scale the fluid's
-    time as ``--speed`` does a demo's; what is electrical or mechanical stays on real time.
+    Positions are microsteps from the back end stop on; ``end_stops`` says whether that switch is on
+    the line beside the front one ("both"), or the front one alone ("front"). ``speed`` and
+    ``start_ns`` scale the fluid's time as ``--speed`` does a demo's; what is electrical or
+    mechanical stays on real time.
     """
 
     pins: dict[Wire, int] = field(default_factory=lambda: dict(DEFAULT_PINS))
@@ -100,6 +102,7 @@ class BenchSettings:
     motor_min_interval_us: int = 500
     motor_min_pulse_ns: int = 500
     one_shot: str = "present"
+    end_stops: str = "both"
     seed: int = 1
     speed: int = 1
     start_ns: int = 0
@@ -130,6 +133,8 @@ class BenchSettings:
             reasons.append(f"hold = {self.hold!r} is not reduced or off")
         if self.one_shot not in ("present", "none"):
             reasons.append(f"one_shot = {self.one_shot!r} is not present or none")
+        if self.end_stops not in ("both", "front"):
+            reasons.append(f"end_stops = {self.end_stops!r} is not both or front")
         if self.un_per_count == 0:
             reasons.append("un_per_count = 0 is out of range: it is not 0")
         seen: dict[int, Wire] = {}

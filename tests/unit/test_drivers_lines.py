@@ -233,6 +233,28 @@ def test_stepper_and_guard_work_one_bench_together() -> None:
     assert not any(bench.plant.status(clock.ns)["signals"].values())
 
 
+def test_sr28_the_steppers_end_stop_comes_without_its_bounces() -> None:
+    clock = Turned()
+    bench = MockBench(BenchSettings(one_shot="none"), clock)
+    motor = stepper(bench)
+    bench.plant.inject("end_stop_bounce", {"ms": 4}, 0)
+    bench.plant.set({"syringe": "out", "carriage_steps": 0}, 0)
+    seen = []
+    for _ in range(300):  # a look every 0.1 ms
+        clock.ns += MS // 10
+        seen.append(motor.end_stop.is_active())
+    first = seen.index(True)
+    assert first < 40
+    assert all(seen[first:])
+    bench.plant.set({"carriage_steps": 1}, clock.ns)
+    for _ in range(300):
+        clock.ns += MS // 10
+        seen.append(motor.end_stop.is_active())
+    assert seen.index(False) >= 300 + 49  # 5 ms after the first open look at the earliest
+    assert not any(seen[300 + 40 + 55 :])  # 4 ms of bouncing, then 5 ms
+    motor.close()
+
+
 def test_enable_is_off_when_built_and_given_back_first() -> None:
     clock = Turned()
     bench = MockBench(BenchSettings(one_shot="none"), clock)

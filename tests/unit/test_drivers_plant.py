@@ -184,6 +184,14 @@ def test_the_end_stop_is_high_in_mid_travel_and_low_at_either_end() -> None:
     assert plant.levels[Wire.END_STOP_N] == 0
 
 
+def test_a_machine_may_have_its_front_end_stop_alone() -> None:
+    plant = enabled(BenchSettings(one_shot="none", end_stops="front"))
+    plant.set({"syringe": "out", "carriage_steps": plant.settings.back_wall_steps}, 0)
+    assert plant.levels[Wire.END_STOP_N] == 1
+    plant.set({"carriage_steps": plant.settings.front_stop_steps}, 0)
+    assert plant.levels[Wire.END_STOP_N] == 0
+
+
 def test_at_the_bottom_and_at_the_back_wall_the_motor_stalls() -> None:
     plant = enabled()
     plant.set({"syringe": "out", "carriage_steps": plant.settings.bottom_steps}, 0)

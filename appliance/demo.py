@@ -205,7 +205,7 @@ class Demo:
             child("bench-sim", "drivers.mock", bench, restarts=False),
             child("pump-guard", "appliance.guard", both),
             child("pumpd", "appliance.pumpd", [*both, f"--runtime={self.runtime}"]),
-            child("pump-keeper", "appliance.keeper", [both[0]]),
+            child("pump-keeper", "appliance.keeper", both),
         ]
 
     # ------------------------------------------------------------------ life

@@ -269,6 +269,7 @@ class Program:
                 trouble=lambda batch, text: post(m.WriteTrouble(batch, text)),
                 refused=lambda batch, text: post(m.WriteRefused(batch, text)),
                 found=lambda token, rows: post(m.Found(token, rows)),
+                lost=lambda token, text: post(m.NotFound(token, text)),
                 head=lambda *, ok, text: post(m.HeadChecked(ok, text)),
                 checked=lambda faults: post(m.Checked(self._checks(faults))),
                 died=self.died,

@@ -66,6 +66,7 @@ class Answers:
     trouble: Callable[[int, str], None]
     refused: Callable[[int, str], None]
     found: Callable[[int, Sequence[Row]], None]
+    lost: Callable[[int, str], None]
     head: HeadTold
     checked: Callable[[Sequence[str]], None]
     died: Callable[[BaseException], None]
@@ -107,8 +108,8 @@ class LedgerThread(threading.Thread):
             case Lookup(token, request_id):
                 try:
                     self._answers.found(token, self._ledger.find_request(request_id))
-                except LedgerFault:
-                    self._answers.found(token, [])
+                except LedgerFault as error:
+                    self._answers.lost(token, str(error))
             case CompareHead(seq, digest):
                 self._compare(seq, digest)
             case SelfCheck():
@@ -128,6 +129,10 @@ class LedgerThread(threading.Thread):
                 rows = self._ledger.settle(entries)
                 if rows is None:
                     rows = self._ledger.append(entries)
+            except BrokenChain as error:
+                # Another file is in its place: nothing may be added to a history that is not ours.
+                self._answers.died(error)
+                return
             except LedgerFault:
                 if self._ending.wait(_RETRY_S):
                     return

@@ -25,7 +25,7 @@ from appliance.cli.session import (
     with_json,
 )
 from appliance.client.errors import NoPump, OutcomeUnknown
-from appliance.client.messages import Dose, Review, Speed
+from appliance.client.messages import Dose, Review, Snapshot, Speed
 from appliance.client.pump import PumpClient, new_request_id
 from appliance.client.words import (
     BENCH,
@@ -110,44 +110,45 @@ def bolus(
         raise click.UsageError("in a pipe a bolus needs --yes: there is nobody to ask")
     wanted = str(request_id or new_request_id())
     with session.pump() as pump:
-        known = None if request_id is None else pump.lookup(wanted)
-        if known is None:
-            started = _reviewed_and_started(
-                pump, wanted, amount_uu, speed, yes=yes, wait=wait, as_json=as_json
-            )
+        dose = None if request_id is None else pump.lookup(wanted)
+        token = ""
+        if dose is None:
+            token = _reviewed(pump, wanted, amount_uu, speed, yes=yes, quiet=as_json)
         else:
-            _refuse_another_amount(known, amount_uu)
+            _refuse_another_amount(dose, amount_uu)
             say("this id was given before: no new dose, this is what became of it")
-            started = known
-        if not wait:
-            _report(started, as_json=as_json, waited=False)
         with caught_interrupts() as interrupts:
-            ended = _wait(pump, started, interrupts, quiet=as_json or not sys.stdout.isatty())
-    _report(ended, as_json=as_json, waited=True)
+            if dose is None:
+                dose = pump.deliver(wanted, amount_uu, token, speed=speed, stay=wait)
+            if wait:
+                dose = _wait(pump, dose, interrupts, quiet=as_json or not sys.stdout.isatty())
+    _report(dose, as_json=as_json)
 
 
-def _reviewed_and_started(
-    pump: PumpClient,
-    request_id: str,
-    amount_uu: int,
-    speed: Speed,
-    *,
-    yes: bool,
-    wait: bool,
-    as_json: bool,
-) -> Dose:
+def _reviewed(
+    pump: PumpClient, request_id: str, amount_uu: int, speed: Speed, *, yes: bool, quiet: bool
+) -> str:
+    """Show the review and ask; return the token, or end where either says no."""
     review = pump.review(request_id, amount_uu, speed)
     if review.reasons or review.token is None:
         say_refused(review.reasons)
         end(Exit.REFUSED)
-    if not as_json and (sys.stdout.isatty() or not yes):
+    if not quiet and (sys.stdout.isatty() or not yes):
         clock = pump.status().clock
         for line in review_lines(review, speed, None if clock is None else clock.utc_ns):
             click.echo(line)
-    if not yes and not click.confirm(f"Deliver {format_dose(amount_uu)}?", default=False):
+    if not yes and not _confirmed(amount_uu):
         say("not confirmed: nothing was delivered")
         end(Exit.REFUSED)
-    return pump.deliver(request_id, amount_uu, review.token, speed=speed, stay=wait)
+    return review.token
+
+
+def _confirmed(amount_uu: int) -> bool:
+    try:
+        return click.confirm(f"Deliver {format_dose(amount_uu)}?", default=False)
+    except click.Abort:  # Ctrl-C or the end of the input
+        click.echo(err=True)
+        return False
 
 
 def review_lines(review: Review, speed: str, utc_ns: int | None) -> list[str]:
@@ -187,12 +188,14 @@ def _wait(pump: PumpClient, dose: Dose, interrupts: Interrupts, *, quiet: bool) 
             if interrupts.seen and not stopping:
                 stopping = True
                 pump.stop("bolus")
+                dose = pump.lookup(dose.id) or dose
+                continue
             dose = _watched(pump, dose, interrupts, stopping=stopping, quiet=quiet)
         except NoPump as lost:
             say(f"lost the pump ({lost.why}); looking the dose up")
             found = pump.settle(dose.id)
             if found is None:
-                raise OutcomeUnknown(f"the pump came back without the dose {dose.id}") from lost
+                raise OutcomeUnknown("the pump came back without this dose", dose.id) from lost
             dose = found
     if not quiet:
         click.echo()
@@ -203,30 +206,27 @@ def _watched(
     pump: PumpClient, dose: Dose, interrupts: Interrupts, *, stopping: bool, quiet: bool
 ) -> Dose:
     """Follow the snapshots until the dose has ended or there is something to do."""
-    pump.subscribe()
+    snapshot: Snapshot | None = pump.subscribe()
     silent = unseen = 0
     while True:
-        if interrupts.seen and not stopping:
-            return dose
-        snapshot = pump.next_snapshot(_SLICE_S)
         if snapshot is None:
             silent += 1
-            if silent < _SILENT_SLICES:
-                continue
         elif snapshot.bolus is not None and snapshot.bolus.id == dose.id:
             silent = unseen = 0
             if not quiet:
                 _show_progress(snapshot.bolus.confirmed_steps, dose)
-            continue
-        elif unseen % _LOOK_EVERY:
-            unseen += 1
-            continue
-        silent, unseen = 0, unseen + 1
-        found = pump.lookup(dose.id)
-        if found is None:
-            raise OutcomeUnknown(f"the pump no longer knows the dose {dose.id}")
-        if not found.running:
-            return found
+        else:
+            silent, unseen = 0, unseen + 1
+        if silent >= _SILENT_SLICES or unseen % _LOOK_EVERY == 1:
+            silent, unseen = 0, unseen + 1
+            found = pump.lookup(dose.id)
+            if found is None:
+                raise OutcomeUnknown("the pump no longer knows this dose", dose.id)
+            if not found.running:
+                return found
+        if interrupts.seen and not stopping:
+            return dose
+        snapshot = pump.next_snapshot(_SLICE_S)
 
 
 def _show_progress(confirmed_steps: int, dose: Dose) -> None:
@@ -236,12 +236,12 @@ def _show_progress(confirmed_steps: int, dose: Dose) -> None:
     sys.stdout.flush()
 
 
-def _report(dose: Dose, *, as_json: bool, waited: bool) -> None:
+def _report(dose: Dose, *, as_json: bool) -> None:
     if as_json:
         print_json({"bench": True, **dose.raw})
     else:
         click.echo(dose_line(dose))
-        if not waited and dose.running:
+        if dose.running:
             say(f"what becomes of it: pumpctl dose {dose.id}")
     if dose.running:
         end(Exit.DONE)

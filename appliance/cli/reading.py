@@ -114,6 +114,8 @@ def status_lines(snapshot: Snapshot, name: str) -> list[str]:
     for check in snapshot.self_test:
         if not check.ok:
             row("self-test", f"{check.name}: {check.text}")
+    if trouble := snapshot.ledger.get("trouble"):
+        row("ledger", str(trouble))
     up = [
         f"{program} {pid}" if pid else f"{program} DOWN" for program, pid in snapshot.pids.items()
     ]

@@ -25,6 +25,7 @@ from appliance.client.errors import (
     OutcomeUnknown,
     ProtocolFault,
     PumpError,
+    PumpFailed,
     Refused,
     SeveralDemos,
 )
@@ -110,7 +111,9 @@ class Pumpctl(click.Group):
             ctx.exit(Exit.NO_PUMP)
         except OutcomeUnknown as unknown:
             say(f"outcome unknown: {unknown}")
-            say("  look it up before anything else: pumpctl history")
+            say("  look before anything else, and never repeat it under a new id:")
+            asked = unknown.request_id
+            say("  pumpctl history" if asked is None else f"  pumpctl dose {asked}")
             ctx.exit(Exit.UNCERTAIN)
         except SeveralDemos as several:
             say(f"{len(several.folders)} demos are running; say which one with --dir:")
@@ -124,6 +127,9 @@ class Pumpctl(click.Group):
         except (BadAmount, BadPlace) as bad:
             say(str(bad))
             ctx.exit(Exit.WRONG_WORDS)
+        except PumpFailed as failed:
+            say(f"{failed} ({failed.fault or failed.code})")
+            ctx.exit(Exit.REFUSED)
         except PumpError as error:
             say(f"{error} ({error.code})")
             ctx.exit(Exit.REFUSED)

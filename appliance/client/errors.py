@@ -12,6 +12,7 @@ __all__ = [
     "BadAmount",
     "BadPlace",
     "BadProfile",
+    "Busy",
     "NoPump",
     "NotAllowed",
     "OutcomeUnknown",
@@ -51,6 +52,12 @@ class NotAllowed(Refused):
     code = "E512"
 
 
+class Busy(Refused):
+    """Too many clients or requests: the same may be asked a little later."""
+
+    code = "E515"
+
+
 class WrongVersion(PumpError):
     """Client and pump speak two versions of the protocol; no dose until one is updated (F52)."""
 
@@ -58,9 +65,16 @@ class WrongVersion(PumpError):
 
 
 class OutcomeUnknown(PumpError):
-    """No answer, so it may have been done: look it up, never repeat it under a new id."""
+    """No answer, so it may have been done: look it up, never repeat it under a new id.
+
+    ``request_id`` is the dose's, where it was one.
+    """
 
     code = "E521"
+
+    def __init__(self, text: str, request_id: str | None = None) -> None:
+        super().__init__(text)
+        self.request_id = request_id
 
 
 class PumpFailed(PumpError):

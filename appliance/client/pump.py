@@ -9,7 +9,7 @@ from typing import Literal, Self, TypeVar
 from uuid import uuid4
 
 from appliance import __version__
-from appliance.client.errors import NoPump, OutcomeUnknown, Refused
+from appliance.client.errors import NoPump, OutcomeUnknown, PumpError, Refused
 from appliance.client.messages import (
     NO_SUCH_DOSE,
     PUMP_METHODS,
@@ -152,7 +152,13 @@ class PumpClient:
         The review's token allows one ``deliver`` of this id and amount within 30 s.
         """
         params = BolusReviewParams(request_id=request_id, amount_uu=amount_uu, speed=speed)
-        return Review.of(self._rpc.call("bolus.review", params))
+        review = Review.of(self._rpc.call("bolus.review", params))
+        if (review.request_id, review.amount_uu) != (request_id, amount_uu):  # SR-05
+            raise ProtocolFault(
+                f"asked for {amount_uu} uu as {request_id}, and the pump reviewed "
+                f"{review.amount_uu} uu as {review.request_id}"
+            )
+        return review
 
     def deliver(
         self,
@@ -182,9 +188,8 @@ class PumpClient:
 
         Raises OutcomeUnknown where the pump did not come back in time.
         """
-        return self._settled(
-            lambda: self.lookup(request_id), OutcomeUnknown("the connection was lost")
-        )
+        lost = OutcomeUnknown("the connection was lost", request_id)
+        return self._settled(lambda: self._found(request_id), request_id, lost)
 
     def stop(self, what: Literal["all", "bolus"] = "all") -> list[Dose]:
         """Stop now; return the records, so far, of what was stopped. Asked twice if need be."""
@@ -195,31 +200,42 @@ class PumpClient:
             return self._stop(what)
 
     def _deliver(self, params: BolusDeliverParams) -> Dose:
-        return Dose.of(self._rpc.call("bolus.deliver", params))
+        dose = Dose.of(self._rpc.call("bolus.deliver", params))
+        if dose.id != params.request_id:
+            raise ProtocolFault(f"asked for {params.request_id}, and the pump answered {dose.id}")
+        return dose
 
     def _settle(self, params: BolusDeliverParams, unknown: Exception) -> Dose:
         def find() -> Dose:
-            found = self.lookup(params.request_id)
+            found = self._found(params.request_id)
             # A running dose is asked for again so that this connection can stop it; the same id
             # never doses twice.
             if found is None or (found.running and params.stay):
                 return self._deliver(params)
             return found
 
-        return self._settled(find, unknown)
+        return self._settled(find, params.request_id, unknown)
 
-    def _settled(self, find: Callable[[], Found], unknown: Exception) -> Found:
-        last: Exception = unknown
+    def _found(self, request_id: str) -> Dose | None:
+        try:
+            return self.lookup(request_id)
+        except Refused as refused:  # it says nothing about the dose
+            raise OutcomeUnknown(str(refused), request_id) from refused
+
+    def _settled(self, find: Callable[[], Found], request_id: str, unknown: Exception) -> Found:
+        last: PumpError | None = None
         for attempt in range(self._settle_tries):
             if attempt:
                 self._pause(self._pause_s)
             try:
                 self.open()
                 return find()
-            except (NoPump, OutcomeUnknown, ProtocolFault) as error:
+            except PumpError as error:
+                if type(error) is Refused:  # by the pump, of this dose: that is an outcome
+                    raise
                 self.close()
                 last = error
-        raise OutcomeUnknown(f"{unknown}; then: {last}") from last
+        raise OutcomeUnknown(f"{unknown}; then: {last}", request_id) from last
 
     def _stop(self, what: Literal["all", "bolus"]) -> list[Dose]:
         stopped = self._rpc.call("stop", StopParams(what=what)).get("stopped")

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from appliance import __version__
 from appliance.client import wire
 from appliance.client.errors import (
+    Busy,
     NoPump,
     NotAllowed,
     OutcomeUnknown,
@@ -268,6 +269,8 @@ def _raise(error: dict[str, Any]) -> NoReturn:
             raise WrongVersion(text)
         case wire.Code.NOT_ALLOWED:
             raise NotAllowed(reasons)
+        case wire.Code.TOO_MANY_CLIENTS | wire.Code.TOO_MANY_REQUESTS | wire.Code.TOO_SLOW:
+            raise Busy(reasons)
         case wire.Code.FAILED:
             raise PumpFailed(text, str(data.get("fault", "")))
         case _:

@@ -108,6 +108,14 @@ class Found(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class NotFound(Event):
+    """The ledger could not be read: whether there is such a request is unknown."""
+
+    token: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class FromStepper(Event):
     """A record of the stepper's of ``run``."""
 

@@ -40,6 +40,7 @@ from appliance.engine.messages import (
     GuardUp,
     HeadChecked,
     KillStepper,
+    NotFound,
     Publish,
     Ready,
     Refused,
@@ -49,6 +50,7 @@ from appliance.engine.messages import (
     Terminate,
     ToGuard,
     ToStepper,
+    Unknown,
     WriteRefused,
     WriteTrouble,
     Written,
@@ -231,6 +233,8 @@ class Pump:
                 found = record_of_rows(rows)
                 answer = Done(found) if found else _refused("no_such_dose", "no dose has this id")
                 self._c.add(Reply(token, answer))
+            case NotFound(token, text):
+                self._c.add(Reply(token, Unknown(f"the ledger cannot be read: {text}")))
             case StopSent(run, count):
                 if run == self._motor.run:
                     self._motor.stop_was_sent(count)

@@ -47,11 +47,14 @@ class Mechanics:
     ) -> Mechanics:
         """Work out the ratio from what can be measured; a turn's insulin is rounded to 1 uu.
 
-        Raises BadMechanics where one microstep would be more than 0.05 U, the smallest dose.
+        Raises BadMechanics where one microstep (one full step with ``hold = "off"``) would be more
+        than 0.05 U, the smallest dose.
         """
         given = (bore_um, lead_um, full_steps, microsteps, concentration_u_per_ml)
         if min(given) <= 0:
             raise BadMechanics(f"mechanics need positive numbers, not {given}")
+        if hold not in ("reduced", "off"):
+            raise BadMechanics(f'hold is "reduced" or "off", not {hold!r}')
         # um^3 -> uL is 1e-9; U/mL -> uu/uL is 1000.
         top = _PI_NUM * bore_um * bore_um * lead_um * concentration_u_per_ml * 1_000
         bottom = _PI_DEN * 4 * 10**9
@@ -59,11 +62,15 @@ class Mechanics:
         ratio_steps = full_steps * microsteps
         quantum_steps = 1 if hold == "reduced" else microsteps
         if ratio_uu * quantum_steps > _MAX_UU_PER_STEP * ratio_steps:
+            what, remedy = (
+                ("microstep", "more microsteps")
+                if hold == "reduced"
+                else ("full step", 'hold = "reduced"')
+            )
             raise BadMechanics(
-                f"one {'microstep' if quantum_steps == 1 else 'full step'} would be "
-                f"{ratio_uu * quantum_steps // ratio_steps} uu, more than {_MAX_UU_PER_STEP} uu "
-                "(0.05 U): "
-                "take more microsteps, a finer screw, or a smaller syringe"
+                f"one {what} would be {ratio_uu * quantum_steps // ratio_steps} uu, more than "
+                f"{_MAX_UU_PER_STEP} uu (0.05 U): "
+                f"take {remedy}, a finer screw, or a smaller syringe"
             )
         return Mechanics(ratio_uu, ratio_steps, quantum_steps)
 

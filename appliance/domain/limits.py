@@ -153,10 +153,11 @@ def window_reasons(
             past, plan, now_ns=now_ns, dose_end_ns=dose_end_ns, window_ns=window_ns
         )
         if most_uu > limit_uu:
+            shown_uu = -(-most_uu // DOSE_GRID_UU) * DOSE_GRID_UU  # up: it is an upper bound
             reasons.append(
                 Reason(
                     "window_limit",
-                    f"{format_dose(most_uu)} would lie within {name}, over the limit of "
+                    f"{format_dose(shown_uu)} would lie within {name}, over the limit of "
                     f"{format_dose(limit_uu)} ({field})",
                     field,
                     str(most_uu),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from appliance.domain.limits import (
@@ -55,6 +55,11 @@ def every_window_uu(
     )
 
 
+def _ahead(start_min: int, end_min: int, units_per_h: int) -> Piece:
+    start_ns, end_ns = (NOW_MIN + start_min) * NS_PER_MIN, (NOW_MIN + end_min) * NS_PER_MIN
+    return Piece(start_ns, end_ns, units_per_h * UU_PER_U)
+
+
 @st.composite
 def pasts(draw: st.DrawFn, span_min: int = 90) -> list[Past]:
     ages_min = draw(st.lists(st.integers(0, span_min), max_size=12))
@@ -68,7 +73,7 @@ def pasts(draw: st.DrawFn, span_min: int = 90) -> list[Past]:
 def plans(draw: st.DrawFn, span_min: int = 120) -> list[Piece]:
     pieces = []
     for _ in range(draw(st.integers(0, 6))):
-        start_min = draw(st.integers(-5, span_min))
+        start_min = draw(st.integers(-20, span_min))  # a piece may have begun before the dose
         length_min = draw(st.integers(0, 60))
         rate_uu_per_h = draw(st.integers(0, 90_000_000))
         start_ns = (NOW_MIN + start_min) * NS_PER_MIN
@@ -76,7 +81,11 @@ def plans(draw: st.DrawFn, span_min: int = 120) -> list[Piece]:
     return pieces
 
 
-@given(pasts(), plans(), st.integers(0, 60), st.integers(1, 60))
+@settings(max_examples=4 * settings.default.max_examples)
+@given(st.just([]) | pasts(), plans(), st.integers(0, 120), st.integers(1, 60))
+@example([], [_ahead(15, 25, 20), _ahead(40, 50, 60)], 60, 30)  # the fullest: from 20 to 50
+@example([], [_ahead(-10, 90, 60)], 10, 30)  # what ran before now is in the past, not ahead
+@example([], [_ahead(-10, 5, 60), _ahead(60, 80, 6)], 20, 30)  # the fullest begins now
 def test_sr_14_the_fullest_window_is_the_one_found_by_trying_all(
     past: list[Past], plan: list[Piece], dose_min: int, window_min: int
 ) -> None:

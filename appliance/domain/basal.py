@@ -17,6 +17,7 @@ MAX_RATE_UU_PER_H = 35_000_000
 RATE_GRID_UU_PER_H = 1_000
 MAX_SEGMENTS = 48
 MAX_NAME = 20
+_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,8 @@ def ns_of_local_day(utc_ns: int, offset_s: int) -> int:
 def _faults(name: str, segments: tuple[Segment, ...]) -> list[str]:
     faults: list[str] = []
     if not 1 <= len(name) <= MAX_NAME or name != name.strip() or not name.isprintable():
-        faults.append(f"name = {name!r}: 1 to {MAX_NAME} printable characters, no space at an end")
+        shown = repr(name[:_SHOWN]) + ("..." if len(name) > _SHOWN else "")
+        faults.append(f"name = {shown}: 1 to {MAX_NAME} printable characters, no space at an end")
     if not 1 <= len(segments) <= MAX_SEGMENTS:
         faults.append(f"segments: 1 to {MAX_SEGMENTS} of them, not {len(segments)}")
         return faults
@@ -89,12 +91,20 @@ def _faults(name: str, segments: tuple[Segment, ...]) -> list[str]:
     previous = -1
     for at, segment in enumerate(segments):
         start, rate = segment.start_min_of_day, segment.rate_uu_per_h
-        if not 0 <= start < MIN_PER_DAY:
+        # What is imported comes from a file: a float that equals an integer is no integer.
+        if type(start) is not int:
+            faults.append(f"segments[{at}].start_min_of_day = {start!r}: a whole number of minutes")
+        elif not 0 <= start < MIN_PER_DAY:
             faults.append(f"segments[{at}].start_min_of_day = {start}: 0 to {MIN_PER_DAY - 1}")
-        elif start <= previous:
-            faults.append(f"segments[{at}].start_min_of_day = {start}: later than {previous}")
-        previous = start
-        if rate and not MIN_RATE_UU_PER_H <= rate <= MAX_RATE_UU_PER_H:
+        else:
+            if start <= previous:
+                faults.append(f"segments[{at}].start_min_of_day = {start}: later than {previous}")
+            previous = start
+        if type(rate) is not int:
+            faults.append(
+                f"segments[{at}].rate_uu_per_h = {rate!r}: a whole number of microunits per hour"
+            )
+        elif rate and not MIN_RATE_UU_PER_H <= rate <= MAX_RATE_UU_PER_H:
             faults.append(
                 f"segments[{at}].rate_uu_per_h = {rate}: 0, or {format_rate(MIN_RATE_UU_PER_H)} "
                 f"to {format_rate(MAX_RATE_UU_PER_H)}"

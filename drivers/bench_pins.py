@@ -49,8 +49,9 @@ from drivers.gpio import NowNs, Untyped
 
 ENVIRONMENT_KEY = "BENCHPUMP_BENCH"
 _REVISION = 0xC03111  # a Pi 4 B: the bench has a 40-pin header
-_ANSWER_MS = 100
-_ANSWER_TRIES = 20
+_LOOK_MS = 10
+_ANSWER_LOOKS = 200
+_SAMPLE_LOOKS = 5
 _SEND_BUFFER_BYTES = 1 << 20  # the kernel takes what it allows: some 500 records at its default
 _PULLS = {
     "floating": Function.FLOATING,
@@ -95,7 +96,8 @@ class _Link:
         self._readable.register(self._socket, select.POLLIN)
         try:
             self._send(RECORD.pack(Kind.HELLO, 0, 0, 0, VERSION, now_ns(), 0, pack_text(owner)))
-            self._wait(lambda: self._welcome)
+            if not self._wait(lambda: self._welcome, _ANSWER_LOOKS):
+                raise self._silent()
         except PinFault:
             self._socket.close()
             raise
@@ -118,13 +120,21 @@ class _Link:
 
     def ask(self, kind: Kind, pin: int, level: int = 0, extra: int = 0) -> Fields:
         """Send what has an answer and wait for it. Raises PinFault, also where it is refused."""
-        self._number += 1
-        number = self._number
-        self._send(RECORD.pack(kind, pin, level, extra, number, self._now_ns(), 0, _NO_TEXT))
-        self._wait(lambda: number in self._answers)
+        number = self._asked(kind, pin, level, extra)
+        if not self._wait(lambda: number in self._answers, _ANSWER_LOOKS):
+            raise self._silent()
         answer = self._answers.pop(number)
         if answer[0] == Kind.REFUSED:
             raise PinFault(_refusal(pin, answer[3], unpack_text(answer[7])))
+        return answer
+
+    def sample(self, channel: Channel) -> Fields:
+        """Ask for a value; after 50 ms without one raise PinFault, and be none the worse for it."""
+        number = self._asked(Kind.SAMPLE, channel, 0, 0)
+        if not self._wait(lambda: number in self._answers, _SAMPLE_LOOKS):
+            raise PinFault(f"bench-sim at {self._path} does not answer within 50 ms")
+        answer = self._answers.pop(number)
+        self._answers.clear()  # what came too late for whoever asked
         return answer
 
     def drain(self) -> None:
@@ -157,13 +167,22 @@ class _Link:
         except OSError as error:
             raise self._broken(error) from error
 
-    def _wait(self, answered: Callable[[], bool]) -> None:
-        for _ in range(_ANSWER_TRIES):
-            while self._readable.poll(_ANSWER_MS):
+    def _asked(self, kind: Kind, pin: int, level: int, extra: int) -> int:
+        self._number += 1
+        self._send(RECORD.pack(kind, pin, level, extra, self._number, self._now_ns(), 0, _NO_TEXT))
+        return self._number
+
+    def _wait(self, answered: Callable[[], bool], looks: int) -> bool:
+        """Wait through so many looks of 10 ms in which nothing comes; return whether it came."""
+        for _ in range(looks):
+            while self._readable.poll(_LOOK_MS):
                 self.drain()
                 if answered():
-                    return
-        raise self._gone(f"bench-sim at {self._path} does not answer within 2 s")
+                    return True
+        return False
+
+    def _silent(self) -> PinFault:
+        return self._gone(f"bench-sim at {self._path} does not answer within 2 s")
 
     def _take(self, data: bytes) -> None:
         if self._rest:
@@ -386,8 +405,14 @@ class BenchFactory(PiFactory):  # type: ignore[misc]  # gpiozero ships no types
         return answer
 
     def sample(self, channel: Channel) -> int | None:
-        """Return what the bench measures on ``channel`` now; None where there is no true value."""
-        answer = self.ask(Kind.SAMPLE, channel)
+        """Return what the bench measures on ``channel`` now; None where there is no true value.
+
+        Blocks at most 50 ms; a bench that is slower is a PinFault that passes.
+        """
+        with self._guarded:
+            answer = self.link.sample(channel)
+        if self._fired:
+            self._deliver()
         return answer[6] if answer[2] else None
 
     def register(self, number: int, pin: BenchPin) -> None:

@@ -93,14 +93,11 @@ class PiPin(LGPIOPin):  # type: ignore[misc]  # gpiozero ships no types
 
     def output_with_state(self, state: object) -> None:
         """Claim the line as an output once, at its first level: the stock pin claims it at 0."""
-        self._set_events_off()
+        self.when_changed = None
         try:
             lgpio.gpio_claim_output(self.factory.handle, self._number, int(bool(state)))
         except lgpio.error as error:
             raise _claim_fault(self.info.name, error) from error
-
-    def _set_events_off(self) -> None:
-        self.when_changed = None
 
     def _set_function(self, value: str) -> None:
         try:

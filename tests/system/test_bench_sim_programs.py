@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from appliance.errors import PinFault
+from appliance.errors import PinFault, SensorFault
 from drivers.assembly import GuardHardware, guard_hardware
 from drivers.bench_wire import READ_BYTES, RECORD, RECORD_BYTES, VERSION, Function, Kind
 from drivers.factory import build_factory
+from drivers.force import force_sensor
 from drivers.gpio import PinFactories
 from drivers.mock.running import BenchProcess
 
@@ -276,6 +277,26 @@ def test_a_frozen_bench_does_not_hold_a_claim_for_ever(
     with pytest.raises(PinFault, match="does not answer within 2 s"):
         connect("guard")
     os.kill(bench.pid, signal.SIGCONT)
+
+
+def test_f58_a_frozen_bench_is_a_sensor_fault_within_50_ms_that_passes(
+    bench: BenchProcess, connect: Connect
+) -> None:
+    pins = connect("pumpd")
+    sensor = force_sensor(
+        "bench", pins, now_ns=time.monotonic_ns, zero_counts=0, un_per_count=1_000
+    )
+    assert sensor is not None
+    sensor.read()
+    os.kill(bench.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    with pytest.raises(SensorFault, match="does not answer within 50 ms"):
+        sensor.read()
+    assert time.monotonic() - began < 1.0  # 0.05 s on a quiet machine
+    os.kill(bench.pid, signal.SIGCONT)
+    until(lambda: bench.status()["enable"] is False)
+    for _ in range(20):
+        assert 500 < sensor.read().force_mn < 1_500
 
 
 # ------------------------------------------------------------------ in order

@@ -6,6 +6,7 @@ import json
 import os
 import select
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -477,6 +478,65 @@ def test_two_waiting_requests_cannot_share_an_id(
         answer = raw.ask(b'{"jsonrpc":"2.0","id":7,"method":"suspend"}')
         assert "in use" in answer["error"]["message"]
     assert pump.asked("suspend") == []
+
+
+EXHAUSTED = """
+import importlib.util, os, resource, sys
+from pathlib import Path
+spec = importlib.util.spec_from_file_location("scripted_pump", sys.argv[1])
+scripted = importlib.util.module_from_spec(spec)
+sys.modules["scripted_pump"] = scripted
+spec.loader.exec_module(scripted)
+pump = scripted.ScriptedPump()
+server = scripted.serve(pump, Path(sys.argv[2]))
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+print("up", flush=True)
+sys.stdin.readline()
+held = []
+try:
+    while True:
+        held.append(os.dup(0))
+except OSError:
+    print("exhausted", flush=True)
+sys.stdin.readline()
+for each in held:
+    os.close(each)
+print("free", flush=True)
+sys.stdin.readline()
+server.close()
+print(pump.died, flush=True)
+"""
+
+
+def test_f11_without_descriptors_new_clients_wait_and_the_others_are_served(path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", EXHAUSTED, scripted.__file__, str(path)],
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as program:
+
+        def next_word(expected: str) -> None:
+            assert program.stdout.readline().strip() == expected
+            program.stdin.write("\n")
+            program.stdin.flush()
+
+        assert program.stdout.readline() == "up\n"
+        with Raw(path) as served:
+            program.stdin.write("\n")
+            program.stdin.flush()
+            assert program.stdout.readline() == "exhausted\n"
+            with Raw(path, hello=False) as late:
+                late.send(HELLO + b"\n")
+                assert not select.select([late.socket], [], [], 0.3)[0]
+                assert "result" in served.ask(STATUS)
+                program.stdin.write("\n")
+                program.stdin.flush()
+                assert "result" in late.line()  # as soon as there is room again
+                assert "result" in served.ask(STATUS)
+        next_word("free")
+        assert program.stdout.readline() == "[]\n"
 
 
 # --- who ------------------------------------------------------------------------------------------

@@ -847,20 +847,20 @@ def test_sr_64_a_missing_role_is_a_refusal_that_names_it(pump: ScriptedPump, dem
 
 
 def test_f52_another_version_gives_no_bolus_and_a_reason(
-    server: Server, demo: Path, monkeypatch: pytest.MonkeyPatch
+    pump: ScriptedPump, server: Server, demo: Path
 ) -> None:
-    monkeypatch.setattr("appliance.client.wire.PROTOCOL", 2)
-    # Both ends share the constant here, so the server is told apart by hand.
-    monkeypatch.setattr(
-        "appliance.client.rpc.HelloParams",
-        lambda protocol, client: type(
-            "H", (), {"model_dump": lambda _: {"protocol": 1, "client": "x"}}
-        )(),
+    newer = "import appliance.client.wire as wire; wire.PROTOCOL = 2; "
+    newer += "from appliance.cli.__main__ import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", newer, "--dir", str(demo), "bolus", "1", "--yes"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    result = run(demo, "bolus", "1", "--yes")
-    assert result.exit_code == 1
-    assert "protocol 1" in result.stderr
-    assert "protocol 2" in result.stderr
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the client speaks protocol 2, this pump protocol 1" in done.stderr
+    assert pump.seen == []
 
 
 def test_dir_may_stand_before_or_after_the_verb(server: Server, demo: Path) -> None:

@@ -8,11 +8,16 @@ range (SR-17, SR-66). The shipped ``docs/benchpump.example.toml`` explains every
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from appliance.domain.mechanics import Mechanics
 from appliance.errors import BadConfiguration, BadMechanics
@@ -22,7 +27,52 @@ HOURLY_CEILING_UU = 60_000_000
 DAILY_CEILING_UU = 300_000_000
 BASAL_CEILING_UU_PER_H = 35_000_000
 
+_MAX_UID = 2**32 - 2  # the one above it means "nobody said" to the kernel
+_MAX_USER_NAME = 32
+
+
+def _whole(raw: object) -> object:
+    """Refuse what Python takes for a whole number: ``true`` is 1 to it, and 16.0 is 16."""
+    if type(raw) is not int:
+        raise ValueError
+    return raw
+
+
+def _printable(raw: object) -> object:
+    if isinstance(raw, str) and not raw.isprintable():
+        raise ValueError("has characters that cannot be shown")
+    return raw
+
+
+def _zone(raw: object) -> object:
+    if isinstance(raw, str):
+        try:
+            ZoneInfo(raw)
+        except (OSError, ValueError, KeyError) as error:  # a folder of zones is an OSError
+            raise ValueError('is no time zone; "UTC" and "Europe/Berlin" are') from error
+    return raw
+
+
+def _user(raw: object) -> object:
+    if isinstance(raw, str) and 1 <= len(raw) <= _MAX_USER_NAME:
+        return raw
+    if type(raw) is int and 0 <= raw <= _MAX_UID:
+        return raw
+    raise ValueError(
+        f"is no user: an id, 0 to {_MAX_UID}, or a name of 1 to {_MAX_USER_NAME} characters"
+    )
+
+
+def _path(raw: object) -> object:
+    if not isinstance(raw, str) or not raw.startswith("/") or "\0" in raw:
+        raise ValueError
+    return Path(raw)
+
+
 BcmPin = Annotated[int, Field(ge=0, le=27)]
+Shown = Annotated[str, Field(min_length=1, max_length=40), BeforeValidator(_printable)]
+User = Annotated[int | str, BeforeValidator(_user)]
+AbsolutePath = Annotated[Path, BeforeValidator(_path)]
 
 
 class _Table(BaseModel):
@@ -32,9 +82,9 @@ class _Table(BaseModel):
 class PumpTable(_Table):
     """What this pump is called, and what it is filled with."""
 
-    name: Annotated[str, Field(min_length=1, max_length=40)]
-    fluid: Annotated[str, Field(min_length=1, max_length=40)]
-    zone: Annotated[str, Field(min_length=1, max_length=60)] = "UTC"
+    name: Shown
+    fluid: Shown
+    zone: Annotated[str, Field(min_length=1, max_length=60), BeforeValidator(_zone)] = "UTC"
 
 
 class PinsTable(_Table):
@@ -56,24 +106,6 @@ class PinsTable(_Table):
     lamp_medium: BcmPin
     lamp_low: BcmPin
 
-    @model_validator(mode="after")
-    def _each_pin_once(self) -> PinsTable:
-        seen: dict[int, str] = {}
-        for name, pin in self:
-            if not isinstance(pin, int):
-                continue
-            if pin in seen:
-                raise ValueError(f"{name} = {pin} is the pin of {seen[pin]} already")
-            seen[pin] = name
-        if self.factory == "rpigpio" and self.inputs != "lgpio":
-            raise ValueError(
-                'inputs must be "lgpio" with factory "rpigpio": '
-                "its edge detection fails on new kernels"
-            )
-        if self.factory != "rpigpio" and self.inputs not in ("same", self.factory):
-            raise ValueError(f'inputs must be "same" with factory "{self.factory}"')
-        return self
-
 
 class MechanicsTable(_Table):
     """Syringe, screw and motor."""
@@ -81,7 +113,7 @@ class MechanicsTable(_Table):
     bore_um: Annotated[int, Field(ge=1_000, le=40_000)]
     lead_um: Annotated[int, Field(ge=100, le=20_000)]
     full_steps: Annotated[int, Field(ge=20, le=400)]
-    microsteps: Literal[1, 2, 4, 8, 16, 32, 64, 128, 256]
+    microsteps: Annotated[Literal[1, 2, 4, 8, 16, 32, 64, 128, 256], BeforeValidator(_whole)]
     concentration_u_per_ml: Annotated[int, Field(ge=10, le=500)]
     capacity_uu: Annotated[int, Field(ge=1_000_000, le=1_000_000_000)]
     hold: Literal["reduced", "off"]
@@ -128,30 +160,23 @@ class ForceTable(_Table):
 class UsersTable(_Table):
     """Who may do what over the socket, by user id or user name; root has every role."""
 
-    observe: list[int | str]
-    operate: list[int | str]
-    settings: list[int | str]
-    bench: list[int | str]
+    observe: list[User]
+    operate: list[User]
+    settings: list[User]
+    bench: list[User]
 
 
 class PathsTable(_Table):
     """Where the records and the sockets are."""
 
-    state: Path
-    runtime: Path
-
-    @model_validator(mode="before")
-    @classmethod
-    def _paths_are_text(cls, raw: object) -> object:
-        if isinstance(raw, dict):
-            return {key: Path(text) if isinstance(text, str) else text for key, text in raw.items()}
-        return raw
+    state: AbsolutePath
+    runtime: AbsolutePath
 
 
 class Config(_Table):
     """The whole file."""
 
-    schema_version: Literal[1]
+    schema_version: Annotated[Literal[1], BeforeValidator(_whole)]
     pump: PumpTable
     pins: PinsTable
     mechanics: MechanicsTable
@@ -163,34 +188,63 @@ class Config(_Table):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Config:
-        try:
-            self.ratio()
-        except BadMechanics as fault:
-            raise ValueError(f"mechanics: {fault}") from fault
-        if self.ceilings.hourly_uu > self.ceilings.daily_uu:
-            raise ValueError(
-                f"ceilings.hourly_uu = {self.ceilings.hourly_uu} is above "
-                f"ceilings.daily_uu = {self.ceilings.daily_uu}"
-            )
-        if self.force.required and self.force.kind == "none":
-            raise ValueError('force.required = true needs a sensor: force.kind is "none"')
-        if self.force.kind == "bench" and self.pins.factory != "bench":
-            raise ValueError(
-                f'force.kind = "bench" needs pins.factory "bench", not "{self.pins.factory}"'
-            )
+        faults = list(_unfit(self.model_dump()))
+        if faults:
+            raise _Unfit(faults)
         return self
 
     def ratio(self) -> Mechanics:
         """Return the machine's ratio of insulin to microsteps."""
-        table = self.mechanics
-        return Mechanics.of(
-            bore_um=table.bore_um,
-            lead_um=table.lead_um,
-            full_steps=table.full_steps,
-            microsteps=table.microsteps,
-            concentration_u_per_ml=table.concentration_u_per_ml,
-            hold=table.hold,
+        return _ratio(self.mechanics.model_dump())
+
+
+class _Unfit(ValueError):
+    """Values that are sound one by one and do not go together; ``faults`` says which."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+_MEASURES = ("bore_um", "lead_um", "full_steps", "microsteps", "concentration_u_per_ml", "hold")
+
+
+def _ratio(mechanics: Mapping[str, Any]) -> Mechanics:
+    return Mechanics.of(**{name: mechanics[name] for name in _MEASURES})
+
+
+def _unfit(tables: Mapping[str, Any]) -> Iterator[str]:
+    """Say which values do not go together; one that is missing here was a fault by itself."""
+    pins, mechanics = tables.get("pins", {}), tables.get("mechanics", {})
+    owners: dict[int, str] = {}
+    for name, pin in pins.items():
+        if not isinstance(pin, int):
+            continue
+        if pin in owners:
+            yield f"pins.{name} = {pin} is the pin of pins.{owners[pin]} already"
+        else:
+            owners[pin] = name
+    factory, inputs = pins.get("factory"), pins.get("inputs", "same")
+    if factory == "rpigpio" and inputs != "lgpio":
+        yield (
+            f'pins.inputs = "{inputs}" must be "lgpio" with pins.factory = "rpigpio": '
+            "its edge detection fails on new kernels"
         )
+    if factory in ("lgpio", "bench") and inputs not in ("same", factory):
+        yield f'pins.inputs = "{inputs}" must be "same" with pins.factory = "{factory}"'
+    if all(name in mechanics for name in _MEASURES):
+        try:
+            _ratio(mechanics)
+        except BadMechanics as fault:
+            yield f"mechanics: {fault}"
+    ceilings, force = tables.get("ceilings", {}), tables.get("force", {})
+    hourly_uu, daily_uu = ceilings.get("hourly_uu"), ceilings.get("daily_uu")
+    if hourly_uu is not None and daily_uu is not None and hourly_uu > daily_uu:
+        yield f"ceilings.hourly_uu = {hourly_uu} is above ceilings.daily_uu = {daily_uu}"
+    if force.get("required") and force.get("kind") == "none":
+        yield 'force.required = true needs a sensor: force.kind is "none"'
+    if force.get("kind") == "bench" and factory in ("lgpio", "rpigpio"):
+        yield f'force.kind = "bench" needs pins.factory = "bench", not "{factory}"'
 
 
 def load(path: Path) -> tuple[Config, str]:
@@ -208,40 +262,108 @@ def load(path: Path) -> tuple[Config, str]:
 def parse(raw: bytes, source: str) -> Config:
     """Return the configuration in ``raw``. Raises BadConfiguration, which calls it ``source``."""
     try:
-        table = tomllib.loads(raw.decode("utf-8"))
+        text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadConfiguration(source, [f"byte {error.start} is not UTF-8"]) from error
-    except tomllib.TOMLDecodeError as error:
-        raise BadConfiguration(source, [f"is not TOML: {error}"]) from error
     try:
-        return Config.model_validate(table)
+        tables = tomllib.loads(text)
+    except RecursionError:
+        raise BadConfiguration(source, ["is not TOML: it is nested too deeply"]) from None
+    except ValueError as error:  # a number of 5,000 digits is no TOMLDecodeError
+        raise BadConfiguration(source, [f"is not TOML: {error}{_line(text, error)}"]) from error
+    try:
+        return Config.model_validate(tables)
     except ValidationError as error:
-        raise BadConfiguration(
-            source, [_sentence(dict(fault)) for fault in error.errors()]
-        ) from None
+        raise BadConfiguration(source, list(_sentences(tables, error))) from None
 
 
-_RANGES = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 _SHOWN = 60
+_KINDS = {
+    "array": "a list of user names and ids",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "object": "a table",
+    "path": "an absolute path",
+    "string": "a text",
+}
+_OUT_OF_RANGE = ("greater_than_equal", "less_than_equal", "string_too_long", "string_too_short")
+
+
+def _line(text: str, error: ValueError) -> str:
+    """Return the line that TOML's reader names, so that a key given twice is named too."""
+    at = re.search(r"\(at line ([0-9]+),", str(error))
+    return f": {_short(text.split(chr(10))[int(at[1]) - 1].strip())}" if at else ""
+
+
+def _sentences(tables: Mapping[str, Any], error: ValidationError) -> Iterator[str]:
+    """Say every fault: of single values first, then of those that do not go together."""
+    sound = {name: dict(one) for name, one in tables.items() if isinstance(one, dict)}
+    whole = True
+    for fault in error.errors():
+        unfit = fault.get("ctx", {}).get("error")
+        if isinstance(unfit, _Unfit):
+            yield from unfit.faults
+            return
+        yield _sentence(dict(fault))
+        match fault["loc"]:
+            case (str(table), str(key), *_):
+                sound.get(table, {}).pop(key, None)
+        whole = False
+    if not whole:
+        yield from _unfit(sound)
 
 
 def _sentence(fault: dict[str, Any]) -> str:
     """Say one fault of pydantic's as field, value and range."""
-    field = ".".join(str(part) for part in fault["loc"]) or "the file"
-    context = fault.get("ctx", {})
-    shown = repr(fault["input"])
-    shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "..."
+    place = fault["loc"]
+    field = ".".join(_short(str(part)) for part in place)
+    kind, limits = _rule(place)
+    shown = _shown(fault["input"])
     match fault["type"]:
         case "missing":
-            return f"{field} is missing"
+            return f"{field} is missing: {kind}{limits and ', '}{limits}"
         case "extra_forbidden":
             return f"{field} is not a key of this file (its value is {shown})"
-        case "literal_error":
-            return f"{field} = {shown} is not one of {context['expected']}"
-        case "value_error":
-            return f"{field}: {context['error']}" if fault["loc"] else str(context["error"])
+        case range_fault if range_fault in _OUT_OF_RANGE:
+            return f"{field} = {shown} is out of range: {limits}"
+        case "value_error" if str(fault["ctx"]["error"]):
+            return f"{field} = {shown} {fault['ctx']['error']}"
         case _:
-            limits = [f"{word} {context[key]}" for key, word in _RANGES.items() if key in context]
-            if limits:
-                return f"{field} = {shown} is out of range: it must be {' and '.join(limits)}"
-            return f"{field} = {shown}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+            return f"{field} = {shown} is not {kind}{limits and ', '}{limits}"
+
+
+def _shown(found: object) -> str:
+    try:
+        return _short(repr(found))
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        return "a number of thousands of digits"
+
+
+def _short(shown: str) -> str:
+    """Return a text for one line of a screen: cut, and with nothing that turns or hides it."""
+    cut = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "..."
+    return "".join(one if one.isprintable() else "?" for one in cut)
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return Config.model_json_schema()
+
+
+def _rule(place: tuple[int | str, ...]) -> tuple[str, str]:
+    """Return in words what stands at a place of the file, and between which ends."""
+    rule = _schema()
+    for part in place:
+        rule = rule.get("items", {}) if isinstance(part, int) else rule["properties"].get(part, {})
+        if "$ref" in rule:
+            rule = _schema()["$defs"][rule["$ref"].rpartition("/")[2]]
+    choices = rule.get("enum") or [rule[key] for key in ("const",) if key in rule]
+    if choices:
+        words = ", ".join(json.dumps(one) for one in choices)
+        return (words if len(choices) == 1 else f"one of {words}"), ""
+    limits = ""
+    if "minimum" in rule:
+        limits = f"{rule['minimum']} to {rule['maximum']}"
+    elif "minLength" in rule:
+        limits = f"{rule['minLength']} to {rule['maxLength']} characters"
+    return _KINDS.get(rule.get("format") or rule.get("type", ""), "a value"), limits

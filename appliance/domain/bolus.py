@@ -9,7 +9,7 @@ from enum import StrEnum
 from appliance.domain.limits import DOSE_GRID_UU, MIN_DOSE_UU, Limits, Reason
 from appliance.domain.mechanics import Mechanics
 from appliance.domain.states import PumpState
-from appliance.domain.units import NS_PER_H, format_dose
+from appliance.domain.units import NS_PER_H, format_dose, format_exact
 
 
 class Speed(StrEnum):
@@ -54,16 +54,19 @@ def amount_reasons(amount_uu: int, limits: Limits, ceiling_uu: int) -> list[Reas
     """List what is wrong with an amount as such: its range and its grid (SR-04, SR-13)."""
     most_uu = min(limits.max_bolus_uu, ceiling_uu)
     allowed = f"{format_dose(MIN_DOSE_UU)} to {format_dose(most_uu)}"
+    off_grid = amount_uu % DOSE_GRID_UU != 0
+    reasons = []
     if amount_uu < MIN_DOSE_UU:
         text = f"amount_uu = {amount_uu} is below the smallest bolus: {allowed}"
-        return [Reason("too_small", text, "amount_uu", str(amount_uu), allowed)]
-    if amount_uu > most_uu:
-        text = f"{format_dose(amount_uu)} is over the limit for one bolus: {allowed}"
-        return [Reason("too_large", text, "amount_uu", str(amount_uu), allowed)]
-    if amount_uu % DOSE_GRID_UU:
+        reasons.append(Reason("too_small", text, "amount_uu", str(amount_uu), allowed))
+    elif amount_uu > most_uu:
+        shown = format_exact(amount_uu) if off_grid else format_dose(amount_uu)
+        text = f"{shown} is over the limit for one bolus: {allowed}"
+        reasons.append(Reason("too_large", text, "amount_uu", str(amount_uu), allowed))
+    if off_grid:
         text = f"amount_uu = {amount_uu} is not a whole hundredth of a unit"
-        return [Reason("off_grid", text, "amount_uu", str(amount_uu), "steps of 0.01 U")]
-    return []
+        reasons.append(Reason("off_grid", text, "amount_uu", str(amount_uu), "steps of 0.01 U"))
+    return reasons
 
 
 def state_reasons(state: PumpState, *, running_bolus: bool, self_test: bool) -> list[Reason]:

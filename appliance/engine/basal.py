@@ -17,7 +17,7 @@ from appliance.domain.limits import Piece
 from appliance.domain.outcomes import DoseKind
 from appliance.domain.units import NS_PER_H, NS_PER_MIN
 from appliance.engine.context import Context
-from appliance.engine.motor import Job, Motor, Phase
+from appliance.engine.motor import Job, Motor, Phase, never_begun
 from appliance.ports import Row
 from appliance.records import NO_LIMIT, Motion
 
@@ -45,6 +45,11 @@ class Basal:
         self._blocks: list[Job] = []
         self._next_look_ns = 0
         self.held_since_ns: int | None = None
+
+    @property
+    def beginning(self) -> bool:
+        """Say whether a block is on its way to the disk."""
+        return self._writing
 
     @property
     def profile(self) -> Profile | None:
@@ -96,10 +101,6 @@ class Basal:
     def drop(self, number: int) -> None:
         """Forget a block that is closed."""
         self._blocks = [one for one in self._blocks if one.number != number]
-
-    def clear(self) -> None:
-        """Forget every block: the motor's paperwork of them is closed."""
-        self._blocks = []
 
     def turn(self) -> None:
         """Begin the first block, or give the next one ahead of time."""
@@ -176,17 +177,19 @@ class Basal:
         self._writing = True
         epoch, run = self._epoch, self._motor.run
 
+        def stale() -> bool:
+            return run != self._motor.run or epoch != self._epoch or self._motor.phase is Phase.OFF
+
         def durable(_rows: Sequence[Row]) -> None:
             self._writing = False
-            if run != self._motor.run:
+            if stale():
+                self._c.write([self._c.entry("closed", never_begun(job))])
                 return
-            self._blocks.append(job)
-            self._motor.add(job)
-            if epoch != self._epoch or self._motor.phase not in (Phase.IDLE, Phase.ACTIVE):
-                self._motor.withdraw(job)
-            elif not follows:
+            if not follows:
                 # What the disk took is no slip: the block begins when it may begin.
                 job.start_ns = max(job.start_ns, self._c.now_ns)
+            self._blocks.append(job)
+            self._motor.add(job)
 
         self._c.write([self._c.entry("intent", body)], durable)
 

@@ -31,7 +31,7 @@ from appliance.engine.basal import Basal
 from appliance.engine.book import Book, Dose
 from appliance.engine.context import Context
 from appliance.engine.messages import Done, Find, Refused, Reply, Unknown
-from appliance.engine.motor import Job, Motor, Phase
+from appliance.engine.motor import Job, Motor, Phase, never_begun
 from appliance.ports import Row
 from appliance.records import NO_LIMIT, Motion
 
@@ -227,16 +227,13 @@ class BolusDesk:
     def _durable(self, job: Job, epoch: int, run: int) -> None:
         tokens = self._waiting.pop(job.request_id, [])
         dose = self._c.book.doses[job.request_id]
-        self.job = job
         self._connections.add(job.connection)
-        if run != self._motor.run or self._motor.phase is Phase.OFF:
-            self.job = None
-            self._c.write([self._c.entry("closed", never_begun(dose))])
+        if run != self._motor.run or epoch != self._epoch or self._motor.phase is Phase.OFF:
+            self._c.write([self._c.entry("closed", never_begun(job))])
         else:
             job.start_ns = self._c.now_ns
+            self.job = job
             self._motor.add(job)
-            if epoch != self._epoch or self._motor.phase not in (Phase.IDLE, Phase.ACTIVE):
-                self._motor.withdraw(job)
         for token in tokens:
             self._c.add(Reply(token, Done(dose.record())))
 
@@ -338,6 +335,11 @@ class BolusDesk:
 
     # ------------------------------------------------------------------ a live way to stop (SR-59)
 
+    @property
+    def beginning(self) -> bool:
+        """Say whether a bolus is on its way to the disk."""
+        return bool(self._waiting)
+
     def heartbeat(self, connection: int) -> None:
         """Hear a touchscreen's heartbeat."""
         self._connections.add(connection)
@@ -380,23 +382,6 @@ class BolusDesk:
         """Hear that a bolus is closed."""
         if self.job is not None and self.job.number == job.number:
             self.job = None
-
-
-def never_begun(dose: Dose) -> dict[str, Any]:
-    """Return the row that closes a dose of which nothing was issued."""
-    return {
-        "request_id": dose.request_id,
-        "outcome": "stopped",
-        "why": "stopped before it began",
-        "programmed_uu": dose.programmed_uu,
-        "programmed_steps": dose.programmed_steps,
-        "issued_steps": 0,
-        "confirmed_steps": 0,
-        "maximum_steps": 0,
-        "certainty": "exact",
-        "confirmed_by": "issue",
-        "shift_ns": 0,
-    }
 
 
 def record_of_rows(rows: Sequence[Row]) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from appliance.domain.outcomes import Bounds, shares
+from appliance.domain.outcomes import Bounds, Certainty, Outcome, shares
 from appliance.domain.units import NS_PER_H
 from appliance.engine.context import Context
 from appliance.engine.messages import StopAll, ToGuard, ToStepper
@@ -117,6 +117,7 @@ class Motor:
         self._closed_maximum = 0
         self._deficit_seen = 0
         self._writing = False
+        self._queued: list[Job] = []
         self._release_since_ns = 0
         self._issued_since_ns: dict[int, int] = {}
 
@@ -143,10 +144,21 @@ class Motor:
     # ------------------------------------------------------------------ starting and stopping
 
     def add(self, job: Job) -> None:
-        """Take a programme whose intent is durable: it starts as soon as the motor is free for
-        it.
+        """Take a programme whose intent is durable; it starts when the motor is free for it.
+
+        While the last leases are being closed it waits for its turn.
         """
-        self.jobs[job.number] = job
+        if self.phase in (Phase.RELEASING, Phase.CLOSING):
+            self._queued.append(job)
+        else:
+            self.jobs[job.number] = job
+
+    def take_queue(self) -> list[Job]:
+        """Take the programmes back that have waited for the motor: they are not to start."""
+        queued, self._queued = self._queued, []
+        for job in queued:
+            self.carry += job.taken * NS_PER_H
+        return queued
 
     def stop(self, number: int) -> None:
         """Have one programme end."""
@@ -293,6 +305,11 @@ class Motor:
         """Return what is confirmed of a running programme, for progress on a screen."""
         missing = max(0, self.issued_steps - self.counted_steps - self._deficit_seen)
         return max(0, job.issued_steps - missing)
+
+    @property
+    def leased_ahead_steps(self) -> int:
+        """Return the steps of open leases that the stepper has not issued yet."""
+        return self.leases[-1].end - self.issued_steps if self.leases else 0
 
     def uncounted_steps(self) -> int:
         """Return the most steps that went out and are in no count row yet."""
@@ -530,6 +547,9 @@ class Motor:
         self._deficit_seen = max(0, self._leased - self.counted_steps)
         self.leases, self.jobs = [], {}
         self._issued_since_ns = {}
+        if self.final and not self._spent:
+            self.jobs = {job.number: job for job in self._queued}
+            self._queued = []
         spent = self._spent or not self.final
         self.final = False
         self.phase = Phase.OFF if spent else Phase.IDLE
@@ -553,3 +573,20 @@ class Motor:
             "leases_open": len(self.leases),
             "enabled": bool(self.counted.enabled) if self.counted else False,
         }
+
+
+def never_begun(job: Job) -> dict[str, Any]:
+    """Return the row that closes a programme which the stepper never had."""
+    return {
+        "request_id": job.request_id,
+        "outcome": Outcome.STOPPED.value,
+        "why": job.why or "stopped before it began",
+        "programmed_uu": job.programmed_uu or 0,
+        "programmed_steps": 0 if job.steps == NO_LIMIT else job.steps,
+        "issued_steps": 0,
+        "confirmed_steps": 0,
+        "maximum_steps": 0,
+        "certainty": Certainty.EXACT.value,
+        "confirmed_by": "issue",
+        "shift_ns": 0,
+    }

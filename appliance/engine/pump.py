@@ -55,7 +55,7 @@ from appliance.engine.messages import (
     WriteTrouble,
     Written,
 )
-from appliance.engine.motor import Job, Motor, Phase
+from appliance.engine.motor import Job, Motor, Phase, never_begun
 from appliance.engine.recovery import Witness
 from appliance.engine.selftest import SelfTest
 from appliance.engine.snapshot import snapshot_of
@@ -386,7 +386,15 @@ class Pump:
     def _halt(self) -> None:
         self._basal.stop()
         self._bolus.stop()
+        self._close_queue()
         self._motor.release()
+
+    def _close_queue(self) -> None:
+        """Close what has waited for the motor and is not to start any more."""
+        for job in self._motor.take_queue():
+            self._basal.drop(job.number)
+            self._bolus.closed(job)
+            self._c.write([self._c.entry("closed", never_begun(job))])
 
     def _stepper_lost(self, text: str) -> None:
         self._spent = True
@@ -473,7 +481,7 @@ class Pump:
         uncounted_uu = mechanics.uu_of_up(self._uncounted_steps())
         steps = min(wanted_steps, mechanics.steps_within(left_uu + uncounted_uu - held_uu))
         if steps <= 0 and wanted_steps > 0:
-            if not open_steps:
+            if self._motor.leased_ahead_steps <= 0:
                 self._fault(AlarmCode.EMPTY, "the reservoir is empty")
             return 0
         if motion is Motion.DOSE:
@@ -630,7 +638,9 @@ class Pump:
             self._write_closed(job, bounds)
             self._give_back_carry()
         live = [one for one in self._motor.jobs.values() if one.ended is None or not one.closing]
-        if self._motor.phase is Phase.ACTIVE and not live:
+        # What is on its way to the disk will want the leases in a moment.
+        coming = self._basal.beginning or self._bolus.beginning
+        if self._motor.phase is Phase.ACTIVE and not live and not coming:
             self._motor.release()
 
     def _give_back_carry(self) -> None:
@@ -708,9 +718,13 @@ class Pump:
             )
 
     def _closed(self, rows: Sequence[Row]) -> None:
+        closed = list(self._motor.jobs.values())
         self._motor.closed(rows)
-        self._basal.clear()
-        self._bolus.job = None
+        for job in closed:
+            self._basal.drop(job.number)
+            self._bolus.closed(job)
+        if self._motor.phase is Phase.OFF:
+            self._close_queue()
         if self._spent or self._motor.phase is Phase.OFF:
             self._motor.end_run()
             self._c.add(KillStepper())
@@ -821,6 +835,7 @@ class Pump:
             job.why = job.why or self._ending
         self._basal.stop()
         self._bolus.stop()
+        self._close_queue()
         if self._motor.phase is Phase.ACTIVE:
             self._motor.release()
 

@@ -113,6 +113,7 @@ class Program:
         self._wires: dict[Role, Wire] = {}
         self._mail: list[tuple[Role, Record]] = []
         self._ending = False
+        self.status = 0
         self._last_reading = PinReading(enable_on=False, edges=0, button=False)
 
     def stop(self, _signal: int, _frame: FrameType | None) -> None:
@@ -149,20 +150,24 @@ class Program:
         try:
             self._last_reading = self._pins.read()
         except PinFault as fault:
-            _log.error("%s: %s", fault.code, fault)
-            self._guard.pin_fault(now_ns)
+            self._pins_are_lost(now_ns, fault)
         mail, self._mail = self._mail, []
         result = self._guard.turn(now_ns, mail, self._last_reading)
         try:
             self._pins.write(result.outputs)
         except PinFault as fault:
-            _log.error("%s: %s", fault.code, fault)
-            self._guard.pin_fault(now_ns)
+            self._pins_are_lost(now_ns, fault)
         self._send(Role.STEPPER, result.to_stepper)
         self._send(Role.PUMPD, result.to_pumpd)
         if result.save is not None:
             self._saver.put(result.save)
         return result
+
+    def _pins_are_lost(self, now_ns: int, fault: PinFault) -> None:
+        """Trip, tell everybody, and end: the pull on ENABLE is safer than a guard without pins."""
+        _log.error("%s: %s", fault.code, fault)
+        self._guard.pin_fault(now_ns)
+        self.status, self._ending = 1, True
 
     def _send(self, role: Role, records: list[Record]) -> None:
         wire = self._wires.get(role)
@@ -276,7 +281,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     granted = take_realtime(_FIFO_PRIORITY)
     _log.info("%s", granted.text())
     program.run()
-    return 0
+    return program.status
 
 
 if __name__ == "__main__":

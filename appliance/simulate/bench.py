@@ -9,7 +9,6 @@ says otherwise.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -20,7 +19,7 @@ from appliance.engine import messages as m
 from appliance.engine.book import Book
 from appliance.engine.context import Machine
 from appliance.engine.pump import Pump
-from appliance.errors import LedgerUnknown, WireLost
+from appliance.errors import LedgerFault, LedgerUnknown, WireLost
 from appliance.guard import core as guards
 from appliance.ports import ClockQuality, ClockReading, Ledger, Row
 from appliance.records import Alive, Bye, Head, Hello, Realtime, Record, Role, Stop
@@ -49,11 +48,12 @@ _PINS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
 class Refusal(Exception):
     """The pump refused a request; ``reasons`` are its sentences."""
 
-    reasons: tuple[str, ...]
+    def __init__(self, reasons: tuple[str, ...]) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
 
 
 class VirtualBench:
@@ -136,6 +136,10 @@ class VirtualBench:
             self.ask("basal.use", name="Day")
             self.ask("cartridge.load", amount_uu=300_000_000)
             self.ask("resume")
+
+    def close(self) -> None:
+        """Give the pins back."""
+        self.bench.close()
 
     # ------------------------------------------------------------------ what a test says
 
@@ -547,6 +551,19 @@ class VirtualBench:
             self._post(m.WriteRefused(write.batch, str(error)))
         except LedgerUnknown as error:
             self._post(m.WriteTrouble(write.batch, str(error)))
+            self._settle(write)
+        else:
+            self._post(m.Written(write.batch, rows))
+
+    def _settle(self, write: m.Write) -> None:
+        """Look the rows up; where the disk cannot be read either, everything waits in order."""
+        try:
+            rows = self.ledger.settle(write.entries)
+            if rows is None:
+                rows = self.ledger.append(write.entries)
+        except LedgerFault:
+            self.stalled_disk = True
+            self._queued.insert(0, write)
         else:
             self._post(m.Written(write.batch, rows))
 
@@ -554,8 +571,8 @@ class VirtualBench:
         """End a stall: everything that waited for the disk is written, in order."""
         self.stalled_disk = False
         queued, self._queued = self._queued, []
-        for write in queued:
-            self._write(write)
+        for at, write in enumerate(queued):
+            self._settle(write) if at == 0 else self._do(write)
 
 
 def _plain(limits: Limits) -> dict[str, int]:

@@ -55,13 +55,19 @@ class Interrupts:
 
 
 @contextmanager
-def caught_interrupts() -> Iterator[Interrupts]:
-    """Catch what would end us, for as long as a dose depends on us."""
+def caught_interrupts(request_id: str) -> Iterator[Interrupts]:
+    """Catch what would end us, for as long as a dose depends on us.
+
+    Raises OutcomeUnknown where a person leaves before its account is closed.
+    """
     interrupts = Interrupts()
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before: dict[int, Any] = {number: signal.signal(number, interrupts) for number in numbers}
     try:
         yield interrupts
+    except KeyboardInterrupt:
+        text = "left before the account of this dose was closed"
+        raise OutcomeUnknown(text, request_id) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -117,7 +123,7 @@ def bolus(
         else:
             _refuse_another_amount(dose, amount_uu)
             say("this id was given before: no new dose, this is what became of it")
-        with caught_interrupts() as interrupts:
+        with caught_interrupts(wanted) as interrupts:
             if dose is None:
                 dose = pump.deliver(wanted, amount_uu, token, speed=speed, stay=wait)
             if wait:
@@ -187,7 +193,7 @@ def _wait(pump: PumpClient, dose: Dose, interrupts: Interrupts, *, quiet: bool) 
         try:
             if interrupts.seen and not stopping:
                 stopping = True
-                pump.stop("bolus")
+                _stop(pump)
                 dose = pump.lookup(dose.id) or dose
                 continue
             dose = _watched(pump, dose, interrupts, stopping=stopping, quiet=quiet)
@@ -200,6 +206,13 @@ def _wait(pump: PumpClient, dose: Dose, interrupts: Interrupts, *, quiet: bool) 
     if not quiet:
         click.echo()
     return dose
+
+
+def _stop(pump: PumpClient) -> None:
+    try:
+        pump.stop("bolus")
+    except OutcomeUnknown as unknown:  # the motor was told first; its account is not closed yet
+        say(f"stopping; {unknown}")
 
 
 def _watched(

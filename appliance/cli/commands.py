@@ -45,10 +45,14 @@ def stop(session: Session, *, bolus_only: bool, as_json: bool) -> None:
     """Stop delivery now, and say what had gone out."""
     with session.pump() as pump:
         stopped = [_closed(pump, dose) for dose in pump.stop("bolus" if bolus_only else "all")]
+    _report("stopped", stopped, as_json=as_json)
+
+
+def _report(done: str, stopped: list[Dose], *, as_json: bool) -> None:
     if as_json:
         print_json({"bench": True, "stopped": [dict(dose.raw) for dose in stopped]})
     else:
-        click.echo(f"{BENCH}  stopped" + ("" if stopped else "; no dose was running"))
+        click.echo(f"{BENCH}  {done}" + ("" if stopped else "; no dose was running"))
         for dose in stopped:
             click.echo(dose_line(dose))
     sure = all(dose.certain for dose in stopped)
@@ -68,11 +72,13 @@ def _closed(pump: PumpClient, dose: Dose) -> Dose:
 
 @click.command()
 @with_dir
+@with_json
 @click.pass_obj
-def suspend(session: Session) -> None:
-    """Stop all delivery until resume. A running bolus ends."""
+def suspend(session: Session, *, as_json: bool) -> None:
+    """Stop all delivery until resume, and say what had gone out. A running bolus ends."""
     with session.pump() as pump:
-        click.echo(f"{BENCH}  {safe(pump.suspend())}")
+        stopped = [_closed(pump, dose) for dose in pump.suspend()]
+    _report("suspended", stopped, as_json=as_json)
 
 
 @click.command()

@@ -263,7 +263,7 @@ def dose(session: Session, request_id: UUID, *, as_json: bool) -> None:
     with session.pump() as pump:
         found = pump.lookup(str(request_id))
     if found is None:
-        say(f"refused\n  no dose with the id {request_id}".replace("\n", " -"))
+        say(f"refused: no dose has the id {request_id}")
         end(Exit.REFUSED)
     if as_json:
         print_json({"bench": True, **found.raw})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 from uuid import uuid4
 
 from appliance import __version__
@@ -71,6 +71,7 @@ class PumpClient:
         self._settle_tries = settle_tries
         self._pause_s = pause_s
         self._pause = pause or threading.Event().wait
+        self._staying: BolusDeliverParams | None = None
 
     def __enter__(self) -> Self:
         self.open()
@@ -178,6 +179,7 @@ class PumpClient:
         params = BolusDeliverParams(
             request_id=request_id, amount_uu=amount_uu, speed=speed, token=token, stay=stay
         )
+        self._staying = params if stay else None
         try:
             return self._deliver(params)
         except (OutcomeUnknown, ProtocolFault) as unknown:
@@ -186,10 +188,21 @@ class PumpClient:
     def settle(self, request_id: str) -> Dose | None:
         """Connect again after a loss and return what became of a dose; None if there is none.
 
+        A dose that ``deliver`` stayed for, and that still runs, is joined again: asked for with its
+        own id, so that this connection is again one that can stop it.
+
         Raises OutcomeUnknown where the pump did not come back in time.
         """
+
+        def find() -> Dose | None:
+            found = self._found(request_id)
+            params = self._staying
+            if found is None or params is None or params.request_id != request_id:
+                return found
+            return self._joined(params, found)
+
         lost = OutcomeUnknown("the connection was lost", request_id)
-        return self._settled(lambda: self._found(request_id), request_id, lost)
+        return self._settled(find, request_id, lost)
 
     def stop(self, what: Literal["all", "bolus"] = "all") -> list[Dose]:
         """Stop now; return the records, so far, of what was stopped. Asked twice if need be."""
@@ -208,13 +221,18 @@ class PumpClient:
     def _settle(self, params: BolusDeliverParams, unknown: Exception) -> Dose:
         def find() -> Dose:
             found = self._found(params.request_id)
-            # A running dose is asked for again so that this connection can stop it; the same id
-            # never doses twice.
-            if found is None or (found.running and params.stay):
-                return self._deliver(params)
-            return found
+            return self._deliver(params) if found is None else self._joined(params, found)
 
         return self._settled(find, params.request_id, unknown)
+
+    def _joined(self, params: BolusDeliverParams, found: Dose) -> Dose:
+        """Ask again for a dose that runs, so that this connection can stop it: never a second one."""
+        if not found.running or not params.stay:
+            return found
+        try:
+            return self._deliver(params)
+        except Refused:
+            return found
 
     def _found(self, request_id: str) -> Dose | None:
         try:
@@ -238,18 +256,17 @@ class PumpClient:
         raise OutcomeUnknown(f"{unknown}; then: {last}", request_id) from last
 
     def _stop(self, what: Literal["all", "bolus"]) -> list[Dose]:
-        stopped = self._rpc.call("stop", StopParams(what=what)).get("stopped")
-        return [Dose.of(dose) for dose in stopped] if isinstance(stopped, list) else []
+        return _stopped(self._rpc.call("stop", StopParams(what=what)))
 
     # --- settings and the rest ----------------------------------------------------------------
 
-    def suspend(self) -> str:
-        """Stop all delivery until ``resume``; return the state."""
-        return self._state("suspend")
+    def suspend(self) -> list[Dose]:
+        """Stop all delivery until ``resume``; return the records of what was stopped."""
+        return _stopped(self._rpc.call("suspend", Nothing()))
 
     def resume(self) -> str:
         """Run the self-test, arm the guard and deliver again; return the state. Takes seconds."""
-        return self._state("resume")
+        return str(self._rpc.call("resume", Nothing()).get("state", ""))
 
     def import_basal(
         self, name: str, segments: Sequence[Segment], *, replace: bool = False
@@ -278,5 +295,9 @@ class PumpClient:
         """Say that a person at a screen can stop the pump now (SR-59). Once a second."""
         self._rpc.call("heartbeat", Nothing())
 
-    def _state(self, method: str) -> str:
-        return str(self._rpc.call(method, Nothing()).get("state", ""))
+
+def _stopped(result: dict[str, Any]) -> list[Dose]:
+    listed = result.get("stopped")
+    if not isinstance(listed, list):
+        raise ProtocolFault("the answer has no list of what was stopped")
+    return [Dose.of(dose) for dose in listed]

@@ -446,6 +446,22 @@ def test_a_signal_stops_the_bolus_and_says_exactly_what_went_out(
     assert pump.urgents == ["stop"]
 
 
+def test_a_second_ctrl_c_leaves_and_says_how_to_ask(
+    pump: ScriptedPump, server: Server, demo: Path
+) -> None:
+    pump.finish_at_once = False
+    pump.script["stop"] = None  # never answers
+    with program(demo, "bolus", "2.5", "--yes", "--id", ID) as dosing:
+        pump.until(lambda: pump.asked("bolus.deliver"))
+        dosing.send_signal(signal.SIGINT)
+        pump.until(lambda: pump.asked("stop"))
+        dosing.send_signal(signal.SIGINT)
+        said, wrong = dosing.communicate(timeout=LIMIT_S)
+    assert (dosing.returncode, said) == (4, "")
+    assert "left before the account of this dose was closed" in wrong
+    assert f"pumpctl dose {ID}" in wrong
+
+
 def impatient(monkeypatch: pytest.MonkeyPatch, again: Any = lambda _: None) -> None:
     """Look a lost dose up without the waiting."""
 
@@ -652,8 +668,14 @@ def test_a_dose_is_shown_by_its_id(pump: ScriptedPump, server: Server, demo: Pat
 
 
 def test_suspend_and_resume_say_the_state(pump: ScriptedPump, server: Server, demo: Path) -> None:
-    assert run(demo, "suspend").stdout == "BENCH  suspended\n"
+    assert run(demo, "suspend").stdout == "BENCH  suspended; no dose was running\n"
     assert run(demo, "resume").stdout == "BENCH  running\n"
+    pump.finish_at_once = False
+    run(demo, "bolus", "2.5", "--yes", "--no-wait", "--id", ID)
+    suspended = run(demo, "suspend")
+    assert suspended.exit_code == 0
+    assert "confirmed 0.39 U (217 steps), exact; stopped" in suspended.stdout
+    assert len(json.loads(run(demo, "suspend", "--json").stdout)["stopped"]) == 0
     pump.script["resume"] = Refused([{"code": "alarms", "text": "acknowledge the alarms first"}])
     assert run(demo, "resume").exit_code == 1
 

@@ -65,7 +65,7 @@ def test_every_verb_has_its_method(pump: ScriptedPump, server: Server, path: Pat
         client.acknowledge(3)
         client.acknowledge(None)
         client.heartbeat()
-        assert client.suspend() == "suspended"
+        assert client.suspend() == []
         assert client.resume() == "running"
         assert client.stop() == []
         assert client.lookup(new_request_id()) is None
@@ -428,6 +428,48 @@ def test_sr_59_a_running_dose_is_joined_again_by_its_id(
         assert client.deliver(new_request_id(), 1_000_000, "a-token").running
     assert [method for method, _ in pump.seen] == ["bolus.deliver", "dose.lookup", "bolus.deliver"]
     assert pump.moved == 1
+
+
+def test_sr_59_a_dose_that_was_stayed_for_is_joined_again_after_a_loss(
+    pump: ScriptedPump, server: Server, path: Path
+) -> None:
+    pump.finish_at_once = False
+    request_id = new_request_id()
+    with client_of(path) as client:
+        client.deliver(request_id, 1_000_000, "a-token")
+        client.close()
+        assert client.settle(request_id).running
+        client.close()
+        pump.end(request_id, 543)
+        assert client.settle(request_id).complete
+        assert client.settle(new_request_id()) is None
+    calls = [method for method, _ in pump.seen]
+    assert calls == ["bolus.deliver", "dose.lookup", "bolus.deliver", "dose.lookup", "dose.lookup"]
+    assert pump.moved == 1
+
+
+def test_a_busy_pump_says_nothing_about_a_dose(
+    pump: ScriptedPump, server: Server, path: Path
+) -> None:
+    request_id = new_request_id()
+    with contextlib.ExitStack() as stack:
+        client = stack.enter_context(client_of(path, settle_tries=3))
+        client.deliver(request_id, 1_000_000, "a-token")
+        client.close()
+        eight = [stack.enter_context(client_of(path)) for _ in range(8)]
+        with pytest.raises(OutcomeUnknown, match="at most 8 clients"):
+            client.settle(request_id)
+        eight[0].close()
+        pump.until(lambda: len(pump.left) == 2)
+        assert client.settle(request_id).complete
+
+
+def test_a_refused_look_up_says_nothing_about_a_dose(
+    pump: ScriptedPump, server: Server, path: Path
+) -> None:
+    pump.script["dose.lookup"] = Refused([{"code": "ledger", "text": "the ledger is being read"}])
+    with client_of(path) as client, pytest.raises(OutcomeUnknown, match="is being read"):
+        client.settle(new_request_id())
 
 
 def test_f51_a_pump_that_does_not_come_back_leaves_the_outcome_unknown(

@@ -164,7 +164,7 @@ class ScriptedPump:
         return Done({"stopped": [self.doses[request_id] for request_id in running]})
 
     def on_suspend(self, asked: dict[str, Any]) -> Answer:
-        return Done({"state": "suspended"})
+        return self.on_stop(asked)
 
     def on_resume(self, asked: dict[str, Any]) -> Answer:
         return Done({"state": "running"})

@@ -408,9 +408,12 @@ _WIDTH: dict[int, int] = {kind.KIND: len(fields(kind)) for kind in _BY_KIND.valu
 
 
 def encode(record: Record) -> bytes:
-    """Return the datagram of ``record``."""
+    """Return the datagram of ``record``. Raises ProtocolFault for a number over 64 bits."""
     values = astuple(record)
-    return _LAYOUT.pack(record.KIND, *values, *(0,) * (_SLOTS - len(values)))
+    try:
+        return _LAYOUT.pack(record.KIND, *values, *(0,) * (_SLOTS - len(values)))
+    except struct.error as error:
+        raise ProtocolFault(f"{record} cannot be sent: {error}") from error
 
 
 def decode(data: bytes) -> Record:

@@ -24,6 +24,7 @@ class Wire:
     def __init__(self, connection: socket.socket) -> None:
         connection.setblocking(False)  # noqa: FBT003 - the library takes it so
         self._socket = connection
+        self._reset = False
         self.skipped = 0
 
     def fileno(self) -> int:
@@ -62,6 +63,11 @@ class Wire:
             except (BlockingIOError, InterruptedError):
                 return records
             except OSError as error:
+                if isinstance(error, ConnectionResetError) and not self._reset:
+                    # It left with mail of ours unread. Linux says so first, and once: what it
+                    # sent before, its last words among it, is still to be read.
+                    self._reset = True
+                    continue
                 if records:
                     return records
                 raise WireLost(f"the other end is gone: {error.strerror}") from error
@@ -115,10 +121,14 @@ def connect(path: Path) -> socket.socket:
 
 
 def listen(path: Path, mode: int = 0o660) -> socket.socket:
-    """Listen on ``path``; a dead socket file is replaced, a living one is AlreadyRunning."""
+    """Listen on ``path``; a dead socket is replaced, a living one or any other file is
+    AlreadyRunning.
+    """
     if len(os.fsencode(path)) > _MAX_PATH_BYTES:
         raise ProtocolFault(f"the socket path {path} is longer than {_MAX_PATH_BYTES} bytes")
     if path.exists():
+        if not path.is_socket():
+            raise AlreadyRunning(f"{path} is no socket, so it is not replaced: move it away")
         try:
             connect(path).close()
         except WireLost:

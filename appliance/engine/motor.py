@@ -37,6 +37,9 @@ from appliance.records import (
 )
 
 
+_MISSING = 2
+
+
 class Phase(Enum):
     """What the motor's paperwork is at."""
 
@@ -427,8 +430,10 @@ class Motor:
                 break
             since_ns = self._issued_since_ns.setdefault(lease.number, self._c.now_ns)
             seen = self.counted_steps + self._deficit_seen >= lease.end
-            if not seen and self._c.now_ns - since_ns < self._c.times.settle_ns:
-                break
+            missing = lease.end - self.counted_steps - self._deficit_seen
+            waited_ns = self._c.now_ns - since_ns
+            if not seen and (missing >= _MISSING or waited_ns < self._c.times.settle_ns):
+                break  # two edges or more are the guard's to judge: no lease until it has
             done.append(lease)
         return done
 

@@ -392,13 +392,13 @@ def test_alive_that_came_in_time_holds_the_gate_though_the_bench_was_away(
 @pytest.mark.parametrize(
     "sent",
     [
-        record(Kind.WRITE, pin=12, level=1),
-        record(Kind.WRITE, pin=200, level=1),
-        record(99),
-        record(Kind.LEVEL, pin=5, level=1),
-        record(Kind.SAMPLE, pin=77, number=1),
-        record(Kind.HELLO, number=VERSION),
-        b"\xff" * RECORD_BYTES,
+        pytest.param(record(Kind.WRITE, pin=12, level=1, stamp_ns=1), id="a line it does not hold"),
+        pytest.param(record(Kind.WRITE, pin=200, level=1, stamp_ns=1), id="a line there is not"),
+        pytest.param(record(99, stamp_ns=1), id="a kind there is not"),
+        pytest.param(record(Kind.LEVEL, pin=5, level=1, stamp_ns=1), id="the bench's own kind"),
+        pytest.param(record(Kind.SAMPLE, pin=77, number=1, stamp_ns=1), id="no such channel"),
+        pytest.param(record(Kind.HELLO, number=VERSION, stamp_ns=1), id="a second hello"),
+        pytest.param(b"\xff" * RECORD_BYTES, id="noise"),
     ],
 )
 def test_a_program_that_breaks_the_rules_is_dropped_with_its_lines(

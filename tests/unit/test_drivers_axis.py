@@ -117,6 +117,19 @@ def test_sr23_an_edge_closer_than_the_minimum_interval_is_refused() -> None:
     assert bench.plant.min_gap_ns == INTERVAL_NS
 
 
+def test_it_says_how_long_the_motor_must_still_wait() -> None:
+    clock = Turned()
+    axis, _ = built(clock)
+    assert axis.wait_ns() == 0
+    axis.allow(1)
+    axis.step()
+    assert axis.wait_ns() == INTERVAL_NS
+    clock.ns += INTERVAL_NS - 1
+    assert axis.wait_ns() == 1
+    clock.ns += 5
+    assert axis.wait_ns() == 0
+
+
 def test_sr23_the_interval_counts_from_after_the_edge_so_a_slow_pin_brings_none_closer() -> None:
     clock = Turned(look_ns=300)  # every look at the clock costs time, as a preemption would
     axis, bench = built(clock)

@@ -226,7 +226,7 @@ class PumpClient:
         return self._settled(find, params.request_id, unknown)
 
     def _joined(self, params: BolusDeliverParams, found: Dose) -> Dose:
-        """Ask again for a dose that runs, so that this connection can stop it: never a second one."""
+        """Ask again for a dose that runs, so that this connection can stop it."""
         if not found.running or not params.stay:
             return found
         try:

@@ -217,7 +217,11 @@ class Liar:
     def run(self) -> None:
         for answers in self.conversations:
             connection, _ = self.listener.accept()
-            with connection, connection.makefile("rwb") as file:
+            with (
+                contextlib.suppress(BrokenPipeError, ConnectionResetError),
+                connection,
+                connection.makefile("rwb") as file,
+            ):
                 for answer in answers:
                     asked = json.loads(file.readline())
                     self.heard.append(asked["method"])

@@ -56,16 +56,19 @@ class MemoryFile:
         return memory
 
     def save(self, memory: Memory) -> None:
-        """Write ``memory`` to the older slot and sync it. Raises OSError."""
-        self._generation += 1
+        """Write ``memory`` to the older slot and sync it. Raises OSError: the next one is then
+        written to the same slot, since only the other one is known to be whole.
+        """
+        generation = self._generation + 1
         *plain, _ = astuple(memory)
-        packed = _LAYOUT.pack(_MAGIC, self._generation, 0, *plain, *astuple(memory.head))
+        packed = _LAYOUT.pack(_MAGIC, generation, 0, *plain, *astuple(memory.head))
         slot = (packed + hashlib.sha256(packed).digest()).ljust(_SLOT, b"\0")
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         descriptor = os.open(self._path, flags, 0o640)
         try:
-            os.pwrite(descriptor, slot, _SLOT * (self._generation % 2))
+            os.pwrite(descriptor, slot, _SLOT * (generation % 2))
             os.fdatasync(descriptor)
+            self._generation = generation
         finally:
             os.close(descriptor)
 

@@ -677,7 +677,7 @@ class _Peer(asyncio.BufferedProtocol):
             self._failed(request_id, "E301", "the program is starting and has no state yet")
             return
         self.subscribed = self.subscribed or subscribe
-        self._send(wire.result_line(request_id, snapshot))
+        self._done(request_id, snapshot)
 
     def _answered(self, request_id: int | str, answer: Answer) -> None:
         timer = self._waiting.pop(request_id, None)
@@ -686,14 +686,7 @@ class _Peer(asyncio.BufferedProtocol):
         timer.cancel()
         match answer:
             case Done(result):
-                line = wire.result_line(request_id, result)
-                if len(line) > wire.REPLY_BYTES:
-                    text = (
-                        f"an answer of {len(line)} bytes, at most {wire.REPLY_BYTES}: ask for less"
-                    )
-                    self._failed(request_id, Code.TOO_LONG.value, text)
-                else:
-                    self._send(line)
+                self._done(request_id, result)
             case Refused(reasons):
                 listed = [
                     {key: said for key, said in reason.items() if said not in (None, "")}
@@ -711,6 +704,14 @@ class _Peer(asyncio.BufferedProtocol):
                 self._failed(request_id, code, text)
         if self._leaving and not self._waiting:
             self.hang_up()
+
+    def _done(self, request_id: int | str, result: Mapping[str, Any]) -> None:
+        line = wire.result_line(request_id, result)
+        if len(line) > wire.REPLY_BYTES:
+            text = f"an answer of {len(line)} bytes, at most {wire.REPLY_BYTES}: ask for less"
+            self._failed(request_id, Code.TOO_LONG.value, text)
+        else:
+            self._send(line)
 
     def _failed(self, request_id: int | str, fault: str, text: str) -> None:
         self._send(wire.error_line(request_id, Code.FAILED, text, {"fault": fault}))

@@ -893,6 +893,31 @@ def test_a_snapshot_says_how_old_it_is(pump: ScriptedPump, path: Path) -> None:
     server.close()
 
 
+def test_a_snapshot_over_256_kib_is_a_bug_that_ends_the_program(path: Path) -> None:
+    pump = ScriptedPump()
+    server = serve(pump, path)
+    big = snapshot(weaker=["x" * wire.REPLY_BYTES])
+    with Raw(path) as raw, Raw(path) as other:
+        server.publish(big)
+        assert other.ask(STATUS)["error"]["data"] == {"error": "E522", "fault": "E517"}
+        raw.send(SUBSCRIBE + b"\n")
+        server.publish(big)
+        pump.until(lambda: pump.died)
+    server.close()
+    assert [type(error) for error in pump.died] == [ProtocolFault]
+
+
+@pytest.mark.parametrize("bug", [{"roles": lambda uid: 1 // 0}, {"hello": lambda: 1 // 0}])
+def test_a_bug_in_what_the_program_gave_us_ends_the_program(path: Path, bug: Any) -> None:
+    pump = ScriptedPump()
+    server = serve(pump, path, **bug)
+    with Raw(path, hello=False) as raw:
+        raw.send(HELLO + b"\n")
+        pump.until(lambda: pump.died)
+    server.close()
+    assert [type(error) for error in pump.died] == [ZeroDivisionError]
+
+
 def test_a_program_without_a_state_yet_says_so(path: Path, pump: ScriptedPump) -> None:
     server = Server(
         path,

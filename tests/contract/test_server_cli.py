@@ -856,6 +856,57 @@ def test_without_a_bench_it_says_that_a_real_pump_has_none(server: Server, demo:
         assert "no simulated bench (a real pump has none)" in result.stderr
 
 
+@pytest.fixture
+def bench(demo: Path) -> Iterator[None]:
+    """The real simulated bench, as a program of its own."""
+    sockets = ["--pins-socket", demo / "run/pins.sock", "--control-socket", demo / "run/bench.sock"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "drivers.mock", *sockets],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as program:
+        assert program.stdout.readline().startswith("READY")
+        yield
+        program.terminate()
+
+
+def test_the_bench_says_what_really_moved_and_takes_faults(bench: None, demo: Path) -> None:
+    truth = json.loads(run(demo, "bench", "status", "--json").stdout)
+    assert (truth["steps_forward"], truth["steps_reverse"], truth["enable"]) == (0, 0, False)
+    assert truth["volume_nl"] == 0
+    assert "steps_forward       0" in run(demo, "bench", "status").stdout
+    assert "occlusion" in run(demo, "bench", "occlude").stdout
+    injected = run(demo, "bench", "inject", "end_stop_bounce", "ms=2.5", "--json")
+    assert json.loads(injected.stdout) == {"name": "end_stop_bounce", "ms": 2.5}
+    table = run(demo, "bench", "faults").stdout
+    assert "* occlusion" in table
+    assert "  stall" in table
+    body = json.loads(run(demo, "bench", "faults", "--json").stdout)
+    assert set(body["active"]) == {"occlusion", "end_stop_bounce"}
+    assert {fault["name"] for fault in body["faults"]} > set(body["active"])
+    run(demo, "bench", "clear", "occlusion")
+    cleared = json.loads(run(demo, "bench", "clear", "--json").stdout)
+    assert cleared == {"cleared": ["end_stop_bounce"]}
+    pressed = json.loads(run(demo, "bench", "press", "ms=20", "--json").stdout)
+    assert pressed == {"button": "stop", "ms": 20}
+    assert json.loads(run(demo, "bench", "set", "syringe=out", "--json").stdout) == {
+        "syringe": "out"
+    }
+
+
+def test_the_bench_refuses_by_field_value_and_range(bench: None, demo: Path) -> None:
+    for words, said in (
+        (("inject", "readback_miss", "edges=0"), "readback_miss.edges = 0 is not a whole number"),
+        (("inject", "stall", "hard=true"), "parameter = 'hard' is not a parameter of stall"),
+        (("inject", "earthquake"), "name = 'earthquake' is not a fault of this bench"),
+        (("press", "ms=soon"), "'soon'"),
+    ):
+        result = run(demo, "bench", *words)
+        assert result.exit_code == 1
+        assert said in result.stderr
+
+
 # --- who, where, which version --------------------------------------------------------------------
 
 

@@ -84,6 +84,11 @@ class ScriptedPump:
             self.left.append(connection)
             self.changed.notify_all()
 
+    def dies(self, error: BaseException) -> None:
+        with self.changed:
+            self.died.append(error)
+            self.changed.notify_all()
+
     def until(self, true: Callable[[], object], limit_s: float = 10.0) -> None:
         """Wait for what another thread does; no test sleeps and hopes."""
         with self.changed:
@@ -217,7 +222,7 @@ def serve(pump: ScriptedPump, path: Path, **options: Any) -> Server:
         "roles": lambda uid: frozenset(role.value for role in ALL_ROLES),
         "now_ns": time.monotonic_ns,
         "hello": lambda: HELLO,
-        "died": pump.died.append,
+        "died": pump.dies,
     } | options
     server = Server(path, handler=pump, **options)
     server.publish(snapshot())

@@ -244,7 +244,7 @@ class Demo:
                 with PumpClient(self.runtime / "pumpd.sock") as pump:
                     if pump.status().state != "starting":
                         return
-            except NoPump:
+            except (NoPump, PumpFailed):
                 pass
             real_sleep(_LOOK_S)
         raise PumpError(f"pumpd did not become ready:\n{pumpd.last_words()}")

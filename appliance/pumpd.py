@@ -21,7 +21,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -53,17 +53,20 @@ from appliance.errors import (
     SensorFault,
     WireLost,
 )
-from appliance.ports import ForceSensor
 from appliance.records import Alive, Head, Hello
 from appliance.records import Role as WireRole
 from drivers.factory import build_factory
+from drivers.force import CountedForce
 from drivers.force import force_sensor as build_force_sensor
+from drivers.gpio import PinFactories
 
 _log = logging.getLogger("pumpd")
 _CLOCK_READ_NS = 250_000_000
 _ALIVE_S = 0.1
 _ENGINE_QUIET_NS = 2_000_000_000
 _SENSOR_S = 0.05
+_REBUILD_S = 1.0
+_FAILURES = 20
 _GUARD_RETRY_NS = 200_000_000
 _WATCHDOG_NS = 1_000_000_000
 
@@ -193,33 +196,35 @@ class AliveThread(threading.Thread):
 
 
 class SensorThread(threading.Thread):
-    """Reads the force sensor; stops the motor itself at the threshold, before it tells the
-    engine.
+    """Reads the force sensor; stops the motor itself at the threshold, before it tells the engine.
+
+    A sensor that fails for a second is built anew: its pins may be lost, and be there again.
     """
 
     def __init__(
         self,
-        sensor: ForceSensor,
+        build: Callable[[], ForceSource],
         threshold_mn: int,
         post: Callable[[m.Event], None],
         stop: Callable[[], None],
         died: Callable[[BaseException], None],
     ) -> None:
         super().__init__(name="sensor", daemon=True)
-        self._sensor, self._threshold_mn = sensor, threshold_mn
+        self._build = build
+        self._source: ForceSource | None = None
+        self._failures = 0
+        self._threshold_mn = threshold_mn
         self._post, self._stop, self._died = post, stop, died
         self.ending = threading.Event()
 
     def run(self) -> None:
         """Read until told to end. A bug here ends the program."""
         over = False
+        pause_s = 0.0
         try:
-            while not self.ending.wait(_SENSOR_S):
-                try:
-                    force_mn: int | None = self._sensor.read().force_mn
-                    text = ""
-                except (SensorFault, PinFault) as fault:
-                    force_mn, text = None, str(fault)
+            while not self.ending.wait(pause_s):
+                force_mn, text = self._read()
+                pause_s = _SENSOR_S if self._source is not None else _REBUILD_S
                 if force_mn is not None and force_mn >= self._threshold_mn:
                     if not over:
                         self._stop()
@@ -229,6 +234,42 @@ class SensorThread(threading.Thread):
                 self._post(m.Force(force_mn, text))
         except Exception as error:  # noqa: BLE001 - a dead thread takes its program down
             self._died(error)
+        finally:
+            self._drop()
+
+    def _read(self) -> tuple[int | None, str]:
+        try:
+            if self._source is None:
+                self._source = self._build()
+            force_mn = self._source.sensor.read().force_mn
+        except (PinFault, SensorFault) as fault:
+            self._failures += 1
+            if self._failures >= _FAILURES:
+                self._drop()
+            return None, str(fault)
+        self._failures = 0
+        return force_mn, ""
+
+    def _drop(self) -> None:
+        source, self._source = self._source, None
+        self._failures = 0
+        if source is not None:
+            source.close()
+
+
+@dataclass(frozen=True, slots=True)
+class ForceSource:
+    """The force sensor, and the pins that it came with."""
+
+    sensor: CountedForce
+    factories: PinFactories
+
+    def close(self) -> None:
+        """Give both back."""
+        with contextlib.suppress(PinFault, OSError):
+            self.sensor.close()
+        with contextlib.suppress(PinFault, OSError):
+            self.factories.close()
 
 
 class Program:
@@ -287,10 +328,13 @@ class Program:
         )
         self._alive = AliveThread(lambda: self._turns, lambda: self._guard)
         self._sensor: SensorThread | None = None
-        sensor = force_sensor(config)
-        if sensor is not None:
+        if config.force.kind != "none":
             self._sensor = SensorThread(
-                sensor, config.force.threshold_mn, post, self._stop_now, self.died
+                lambda: force_source(config),
+                config.force.threshold_mn,
+                post,
+                self._stop_now,
+                self.died,
             )
 
     # ------------------------------------------------------------------ the server's side
@@ -347,6 +391,7 @@ class Program:
     def run(self) -> int:
         """Serve until the engine has closed everything; return the exit status."""
         self._ledger_thread.start()
+        self._server.publish(self._pump.snapshot())  # nobody is told "no state yet"
         self._server.start()
         self._alive.start()
         if self._sensor is not None:
@@ -595,11 +640,9 @@ def users_of(config: Config) -> dict[Role, set[int]]:
     return users
 
 
-def force_sensor(config: Config) -> ForceSensor | None:
-    """Return the force sensor that the configuration names, or None where it names none."""
+def force_source(config: Config) -> ForceSource:
+    """Build the force sensor that the configuration names. Raises PinFault and SensorFault."""
     table = config.force
-    if table.kind == "none":
-        return None
     runtime = config.paths.runtime
     factories = build_factory(
         config.pins.factory,
@@ -608,7 +651,7 @@ def force_sensor(config: Config) -> ForceSensor | None:
         bench_socket=runtime / "pins.sock",
         work_dir=runtime if config.pins.factory != "bench" else None,
     )
-    return build_force_sensor(
+    sensor = build_force_sensor(
         table.kind,
         factories,
         now_ns=real_monotonic_ns,
@@ -618,6 +661,10 @@ def force_sensor(config: Config) -> ForceSensor | None:
         zero_counts=table.zero_counts,
         un_per_count=table.un_per_count,
     )
+    if sensor is None:
+        factories.close()
+        raise SensorFault(f"force.kind = {table.kind!r} names no sensor")
+    return ForceSource(sensor, factories)
 
 
 def _take_lock(runtime: Path) -> int:

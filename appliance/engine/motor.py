@@ -36,7 +36,6 @@ from appliance.records import (
     whole,
 )
 
-
 _MISSING = 2
 
 

@@ -781,6 +781,17 @@ class Pump:
             )
         if self._c.trouble:
             reasons.append(Reason("ledger", f"the ledger cannot be written: {self._c.trouble}"))
+        force_mn, limit_mn = self._c.force_mn, self._c.machine.force_threshold_mn
+        if force_mn is not None and force_mn >= limit_mn:
+            reasons.append(
+                Reason(
+                    "pressure",
+                    f"the plunger is still pushed with {force_mn} mN: free the line first",
+                    "force_mn",
+                    str(force_mn),
+                    f"below {limit_mn}",
+                )
+            )
         return reasons
 
     def _resume(self, token: int) -> None:

@@ -669,7 +669,7 @@ class Pump:
             outcome = Outcome.UNCERTAIN
         elif reason is End.DONE and (finished or job.steps == NO_LIMIT):
             outcome = Outcome.DONE
-        elif reason is End.STOPPED and not job.fault:
+        elif reason in (End.STOPPED, End.DISABLED) and job.why and not job.fault:
             outcome = Outcome.STOPPED
         else:
             outcome = Outcome.FAULT

@@ -19,7 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from demo_harness import LEASE_STEPS, RunningDemo, freeze, gone, wait_for
+from demo_harness import (
+    LEASE_STEPS,
+    RunningDemo,
+    again_if_the_host_stalled,
+    freeze,
+    gone,
+    wait_for,
+)
 
 from appliance.adapters.ledger import LedgerReader
 from appliance.client.errors import NoPump
@@ -106,7 +113,8 @@ def report(what: str, demo: RunningDemo) -> None:
 def at_random(rng: random.Random) -> Any:
     def hit(pid: int) -> None:
         threading.Event().wait(rng.random() * 1.2)
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # a fault of the moment came before the blow
+            os.kill(pid, signal.SIGKILL)
 
     return hit
 
@@ -221,6 +229,7 @@ def enable_off_after(demo: RunningDemo, since_ns: int) -> float | None:
 
 @pytest.mark.parametrize("program", ["pumpd", "pump-stepper", "pump-guard"])
 @pytest.mark.parametrize("seconds", [0.1, 1.0, 3.0, 10.0])
+@again_if_the_host_stalled
 def test_f04_a_frozen_program_never_bursts_and_enable_drops_within_250_ms(
     demo: RunningDemo, program: str, seconds: float
 ) -> None:

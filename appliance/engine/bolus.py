@@ -169,9 +169,15 @@ class BolusDesk:
         known = self._c.book.doses.get(request_id)
         if known is not None:
             self._answer_known(token, known, amount_uu)
+            if self.job is not None and self.job.request_id == request_id and params["stay"]:
+                self.job.connection = connection  # whoever asks again can stop it again
             return
         if request_id in self._waiting:
-            self._waiting[request_id].append(token)
+            coming = next(j for j in self._intents.values() if j.request_id == request_id)
+            if coming.programmed_uu != amount_uu:
+                self._refuse_other(token, request_id, coming.programmed_uu)
+            else:
+                self._waiting[request_id].append(token)
             return
         plan = rules.plan(amount_uu, rules.Speed(params["speed"]), self._c.machine.mechanics)
         reasons = self._token_reasons(params)
@@ -226,8 +232,8 @@ class BolusDesk:
 
     def _durable(self, job: Job, epoch: int, run: int) -> None:
         tokens = self._waiting.pop(job.request_id, [])
+        self._intents = {key: one for key, one in self._intents.items() if one is not job}
         dose = self._c.book.doses[job.request_id]
-        self._connections.add(job.connection)
         if run != self._motor.run or epoch != self._epoch or self._motor.phase is Phase.OFF:
             self._c.write([self._c.entry("closed", never_begun(job))])
         else:
@@ -260,15 +266,13 @@ class BolusDesk:
 
     def _answer_known(self, token: int, known: Dose, amount_uu: int) -> None:
         if known.programmed_uu != amount_uu:
-            reason = Reason(
-                "id_used",
-                f"the id belongs to a dose of {known.programmed_uu} uu",
-                "request_id",
-                known.request_id,
-            )
-            self._c.add(Reply(token, Refused([reason])))
+            self._refuse_other(token, known.request_id, known.programmed_uu)
             return
         self._c.add(Reply(token, Done(self.live_record(known))))
+
+    def _refuse_other(self, token: int, request_id: str, amount_uu: int | None) -> None:
+        text = f"the id belongs to a dose of {amount_uu} uu"
+        self._c.add(Reply(token, Refused([Reason("id_used", text, "request_id", request_id)])))
 
     def live_record(self, dose: Dose) -> dict[str, Any]:
         """Return a dose with what is known of it at this moment."""

@@ -89,6 +89,7 @@ class Context:
         self.out = Outbox()
         self.changed = True
         self.trouble = ""
+        self.head = b""
         self._batch = 0
         self._outstanding = 0
         self._next_programme = 0
@@ -129,6 +130,7 @@ class Context:
         self._outstanding -= 1
         for row in rows:
             self.book.apply(row)
+            self.head = row.digest
         self.changed = True
         then = self._waiting.pop(batch, None)
         if then is not None:

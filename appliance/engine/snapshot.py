@@ -75,7 +75,11 @@ def snapshot_of(
         },
         "live_stop": machine.stop_button,
         "weaker": list(machine.weaker),
-        "ledger": {"seq": book.seq, "trouble": context.trouble},
+        "ledger": {
+            "seq": book.seq,
+            "head": context.head.hex(),
+            "trouble": context.trouble,
+        },
         "self_test": [{"name": one.name, "ok": one.ok, "text": one.text} for one in lines],
     }
 

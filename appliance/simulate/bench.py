@@ -107,6 +107,7 @@ class VirtualBench:
         self._readback, self._stop_button, self._hold = readback, stop_button, hold
         self._runs = 0
         self._tokens = 0
+        self._connection = 1
         self._ids = 0
         self._answers: dict[int, m.Answer] = {}
         self.snapshots: list[Mapping[str, Any]] = []
@@ -179,8 +180,13 @@ class VirtualBench:
         self._tokens += 1
         if method == "stop" and params.get("what") == "all":
             self.urgent_stop()
-        self._post(m.Asked(self._tokens, 1, 0, method, params))
+        self._post(m.Asked(self._tokens, self._connection, 0, method, params))
         return self._tokens
+
+    def client_gone(self) -> None:
+        """End the client's connection; the next request is from a new one."""
+        self._post(m.ClientGone(self._connection))
+        self._connection += 1
 
     def urgent_stop(self) -> None:
         """Send the stepper a stop, as the server's own thread does."""

@@ -53,8 +53,8 @@ def wait_for(
 class HostWatch(threading.Thread):
     """Watches for moments in which this computer itself stood still.
 
-    A shared computer may take every program's time away for longer than a one-shot's 50 ms. The pump then
-    stops, as it must, and a test of something else has lost its ground.
+    A shared computer may take every program's time away for longer than a one-shot's 50 ms. The
+    pump then stops, as it must, and a test of something else has lost its ground.
     """
 
     STALL_S = 0.035

@@ -580,3 +580,29 @@ def test_a_bolus_in_the_moment_of_a_profile_change_is_delivered_whole(rate_uu_pe
     bench.run(15)
     assert bench.dose(dose["request_id"])["outcome"] == "done"
     assert [one for one in bench.pump.book.open_doses if one.kind == "bolus"] == []
+
+
+def test_sr_59_a_client_that_left_before_the_intent_was_durable_is_no_live_stop() -> None:
+    bench = VirtualBench(basal_uu_per_h=0, stop_button=False)
+    dose = {"request_id": "00000000-0000-4000-8000-00000000000a", "amount_uu": 5_000_000}
+    token = bench.ask("bolus.review", **dose, speed="normal")["token"]
+    bench.stalled_disk = True
+    bench.send("bolus.deliver", **dose, speed="normal", token=token, stay=True)
+    bench.run(0.1)
+    bench.client_gone()
+    bench.run(0.1)
+    bench.disk_goes_on()
+    bench.run(10)
+    assert bench.dose(dose["request_id"])["outcome"] == "stopped"
+    assert "nobody" in bench.dose(dose["request_id"])["why"]
+
+
+def test_sr_59_a_client_that_asks_again_after_a_loss_can_stop_the_dose_again() -> None:
+    bench = VirtualBench(basal_uu_per_h=0, stop_button=False)
+    request_id = bench.start_bolus("2")
+    bench.client_gone()
+    bench.run(1)
+    dose = {"request_id": request_id, "amount_uu": 2_000_000, "speed": "normal"}
+    bench.ask("bolus.deliver", **dose, token="any", stay=True)  # noqa: S106
+    bench.run(120)
+    assert bench.dose(request_id)["outcome"] == "done"

@@ -1,0 +1,200 @@
+"""What a person reads when the pump cannot start, and the demo from its first word to its last."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from demo_harness import RunningDemo, again_if_the_host_stalled, wait_for
+
+pytestmark = pytest.mark.timeout(150)
+PUMPCTL = [sys.executable, "-P", "-m", "appliance.cli"]
+
+
+def pumpctl(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    command = [*PUMPCTL, "--dir", str(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+
+
+def asked(folder: Path, *words: str) -> Any:
+    done = pumpctl(folder, *words, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[RunningDemo]:
+    running = RunningDemo(tmp_path / "D", speed=60).start()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+@again_if_the_host_stalled
+def test_the_demo_delivers_what_the_readme_promises(demo: RunningDemo) -> None:
+    folder = demo.folder
+    demo.moved_since(demo.truth_steps(), 2)
+    done = pumpctl(folder, "bolus", "2.5", "--yes", "--wait")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "BENCH" in done.stdout
+    assert pumpctl(folder, "suspend").returncode == 0
+    rows = [row for row in asked(folder, "history")["rows"] if row["kind"] == "bolus"]
+    assert rows[0]["programmed_uu"] == 2_500_000
+    steps = {rows[0][f"{word}_steps"] for word in ("programmed", "issued", "confirmed", "maximum")}
+    assert len(steps) == 1
+    verdict, truth = asked(folder, "verify"), asked(folder, "bench", "status")
+    assert verdict["ok"]
+    assert verdict["confirmed_steps"] == verdict["maximum_steps"] == truth["steps_forward"]
+    steps_rows = asked(folder, "history", "--steps")["rows"]
+    bolus = next(row for row in steps_rows if row["id"] == rows[0]["id"])
+    assert sum(lease["confirmed_steps"] for lease in bolus["leases"]) >= steps.pop()
+    status = asked(folder, "status")
+    assert {"state", "basal_uu_per_h", "reservoir_uu", "delivering", "alarms", "pids"} <= set(
+        status
+    )
+    assert {"pumpd", "pump-stepper", "pump-guard"} <= set(status["pids"])
+
+
+def test_a_new_pump_moves_nothing_until_it_is_set_up(tmp_path: Path) -> None:
+    running = RunningDemo(tmp_path / "D", speed=60)
+    running.words.append("--first-start")
+    running.start()
+    try:
+        done = pumpctl(running.folder, "resume")
+        assert done.returncode == 1
+        for reason in ("no limits", "no basal profile", "no cartridge"):
+            assert reason in done.stdout + done.stderr
+        assert pumpctl(running.folder, "bolus", "1", "--yes").returncode == 1
+        assert running.truth_steps() == 0
+    finally:
+        running.stop()
+
+
+def test_a_demo_leaves_no_program_behind_and_comes_back_to_its_ledger(tmp_path: Path) -> None:
+    first = RunningDemo(tmp_path / "D", speed=60).start()
+    pids = [pid for pid in first.status().pids.values() if pid]
+    first.stop()
+    assert first.process is not None
+    assert first.process.returncode == 0
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    rows = first.verdict().rows
+    second = RunningDemo(tmp_path / "D", speed=60).start()
+    try:
+        assert second.status().state in ("running", "faulted")
+        assert second.verdict().rows > rows
+    finally:
+        second.stop()
+
+
+# ---------------------------------------------------------------------- what cannot start
+
+WRONG = {
+    "a syringe out of range and a key that nobody knows": (
+        lambda text: text.replace("bore_um = 8660", "bore_um = 86600\ncolour = 1"),
+        ["mechanics.bore_um = 86600", "1000", "40000", "mechanics.colour"],
+    ),
+    "one pin for two lines, and a factory that does not exist": (
+        lambda text: text.replace("direction = 27", "direction = 17").replace(
+            'factory = "bench"', 'factory = "mock"'
+        ),
+        ["pins.factory = 'mock'", "pins.direction = 17 is the pin of pins.step"],
+    ),
+    "a section that is missing, and a lease that is text": (
+        lambda text: text.replace("[ceilings]", "[roof]").replace(
+            "lease_uu = 50_000", 'lease_uu = "0.05 U"'
+        ),
+        ["ceilings is missing", "roof", "safety.lease_uu"],
+    ),
+}
+
+
+@pytest.mark.parametrize("what", list(WRONG))
+def test_sr_66_a_wrong_configuration_starts_nothing_and_lists_every_fault(
+    tmp_path: Path, what: str
+) -> None:
+    edit, expected = WRONG[what]
+    folder = tmp_path / "D"
+    good = RunningDemo(folder, speed=1, edit=edit)
+    path = folder / "benchpump.toml"
+    words = [sys.executable, "-P", "-m", "appliance.pumpd", f"--config={path}"]
+    words.append(f"--runtime={folder / 'run'}")
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert good.process is None
+    seen = pumpctl(folder, "status")
+    assert seen.returncode == 3
+    checked = pumpctl(folder, "check-config", str(path))
+    assert checked.returncode == 1
+    for text in expected:
+        assert text in done.stderr, what
+        assert text in seen.stdout + seen.stderr
+        assert text in checked.stdout + checked.stderr
+    guard = [sys.executable, "-P", "-m", "appliance.guard", f"--config={path}"]
+    refused = subprocess.run(guard, capture_output=True, text=True, timeout=30, check=False)
+    assert refused.returncode == 2
+    assert expected[0] in refused.stderr
+
+
+def test_sr_42_f70_a_broken_chain_names_the_row_and_nothing_moves(tmp_path: Path) -> None:
+    import sqlite3
+
+    folder = tmp_path / "D"
+    first = RunningDemo(folder, speed=60).start()
+    first.moved_since(first.truth_steps(), 3)
+    first.stop()
+    with sqlite3.connect(folder / "state" / "ledger.db") as db:
+        for (name,) in db.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        ).fetchall():
+            db.execute(f"DROP TRIGGER {name}")
+        db.execute(
+            "UPDATE entries SET text = replace(text, '\"steps\":27', '\"steps\":28') "
+            "WHERE kind = 'lease'"
+        )
+        row = db.execute("SELECT min(seq) FROM entries WHERE kind = 'lease'").fetchone()[0]
+    db.close()
+    words = [sys.executable, "-P", "-m", "appliance.pumpd"]
+    words += [f"--config={folder / 'benchpump.toml'}"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert f"broken at row {row}" in done.stderr
+    seen = pumpctl(folder, "status")
+    assert seen.returncode == 3
+    assert f"broken at row {row}" in seen.stdout + seen.stderr
+    verdict = pumpctl(folder, "verify")
+    assert verdict.returncode == 1
+    assert str(row) in verdict.stdout
+
+
+def test_f12_a_program_that_dies_at_every_start_is_left_alone_after_three_restarts(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "D"
+    demo = RunningDemo(folder, speed=60).start()
+    try:
+        before = 0
+        for _ in range(4):
+            before = another_guard(demo, before)
+            os.kill(before, signal.SIGKILL)
+        wait_for(lambda: "stays stopped" in demo.said(), "the demo gives up", 10.0)
+        assert demo.status().state == "faulted"
+    finally:
+        demo.stop()
+
+
+def another_guard(demo: RunningDemo, before: int) -> int:
+    """Wait for a guard other than the last one; return its process."""
+
+    def up() -> int:
+        pid = int(demo.status().pids.get("pump-guard") or 0)
+        return pid if pid != before else 0
+
+    return int(wait_for(up, "a guard is up", 30.0))

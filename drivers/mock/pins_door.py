@@ -37,9 +37,6 @@ _MOST_BYTES_OUT = 64 * 1024
 _CREDENTIALS = struct.Struct("3i")
 _GONE: Fields = (0, 0, 0, 0, 0, 0, 0, b"")
 
-# The order in which a dead program's lines are let go: ENABLE before all.
-_LET_GO_FIRST = {Wire.ENABLE_N: 0, Wire.STEP: 1}
-
 
 class _Line:
     """One pin of the board: who holds it, as what."""
@@ -332,13 +329,9 @@ class PinsDoor:
 
     def _end(self, plant: Plant, program: Program, look_ns: int) -> None:
         """Let go of everything that a program held, and of itself."""
-        lines = sorted(
-            program.lines.values(),
-            key=lambda line: _LET_GO_FIRST.get(line.wire, 2) if line.wire else 3,
-        )
-        program.lines.clear()
-        for line in lines:
+        for line in program.lines.values():
             self._let_go(plant, line, look_ns)
+        program.lines.clear()
         self._drop(program)
 
     def _let_go(self, plant: Plant, line: _Line, look_ns: int) -> None:

@@ -386,6 +386,17 @@ def test_alive_that_came_in_time_holds_the_gate_though_the_bench_was_away(
     assert bench.status()["steps_forward"] == 100
 
 
+def test_who_asks_for_the_truth_sees_all_that_was_written_before(
+    bench: BenchProcess, connect: Connect
+) -> None:
+    step = connect("stepper").outputs.pin(17)
+    step.output_with_state(0)
+    for place in range(1, 1_000):
+        step.state = 1
+        step.state = 0
+        assert bench.status()["edges_sent"] == place
+
+
 # ------------------------------------------------------------------ bad company
 
 
@@ -410,7 +421,7 @@ def test_a_program_that_breaks_the_rules_is_dropped_with_its_lines(
     until(program.ended)
     until(lambda: names(bench) == [])
     assert bench.status()["levels"]["step"] == 0
-    connect("next").close()
+    assert connect("next").outputs.pin(22) is not None
 
 
 def test_a_record_may_come_in_pieces(bench: BenchProcess, bare: Callable[[bytes], Bare]) -> None:
@@ -474,8 +485,8 @@ def test_it_sustains_two_thousand_writes_a_second_and_shows_each_edge_soon(
     share = (cpu_s(bench.pid, ticks) - used) / spent_s
     late_ns.sort()
     status = bench.status()
-    assert status["steps_forward"] + status["missed_edges"] == edges
-    assert late_ns[edges // 2] < 2_000_000  # 0.12 ms on a quiet machine
+    assert status["edges_seen"] == status["readback_edges"] == edges
+    assert late_ns[edges // 2] < 5_000_000  # 0.12 ms on a quiet machine
     assert share < 0.5  # 0.08 on a quiet machine
     watch.close()
 

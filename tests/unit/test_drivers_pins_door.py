@@ -120,7 +120,7 @@ def test_the_order_of_one_program_is_kept_though_its_stamps_are_not_in_order(des
     assert [on for _, on in desk.plant.signal_trace[Wire.BUZZER]] == [True, False, True, False]
 
 
-def test_what_a_dead_program_had_sent_still_counts_and_enable_falls_first(desk: Desk) -> None:
+def test_what_a_dead_program_had_sent_still_counts_and_enable_falls(desk: Desk) -> None:
     program = desk.join("both")
     claim(desk, program, 22, 1)
     claim(desk, program, 17, 0)
@@ -175,6 +175,25 @@ def test_a_reader_that_does_not_read_gets_the_newest_when_it_does(desk: Desk) ->
     assert got[-1] == (Kind.LEVEL, 5, 0, 2_000)
     counts = [count for kind, _, _, count in got if kind == Kind.LEVEL]
     assert counts == sorted(counts)
+
+
+def test_of_all_that_waits_for_a_full_socket_nothing_is_lost(desk: Desk) -> None:
+    guard, stepper = desk.join("guard"), desk.join("stepper")
+    for pin in (5, 13):
+        send(guard, Kind.CLAIM, pin=pin, extra=Function.PULL_DOWN, number=pin)
+    claim(desk, stepper, 17, 0)
+    for place in range(1_000):
+        send(stepper, Kind.WRITE, pin=17, level=1 - place % 2, at_ns=place)
+        desk.turn(1_000_000)
+    desk.plant.press("stop", 10, 1_000_000)
+    send(guard, Kind.RELEASE, pin=24, number=99)  # and an answer, which must not be skipped
+    got = []
+    for _ in range(4):
+        desk.turn(1_000_000)
+        got += answers(guard)
+    assert [seen for seen in got if seen[1] == 13][-1] == (Kind.LEVEL, 13, 0, 1)
+    assert [seen for seen in got if seen[1] == 5][-1] == (Kind.LEVEL, 5, 0, 500)
+    assert (Kind.DONE, 24, 0, 0) in got
 
 
 def test_a_second_claim_is_refused_with_the_holders_name(desk: Desk) -> None:

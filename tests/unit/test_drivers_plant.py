@@ -103,9 +103,11 @@ def test_a_step_behind_the_one_shot_is_refused_though_nobody_has_advanced_the_pl
     plant = Plant(BenchSettings())
     plant.drive(Wire.ALIVE, 1, 0)
     plant.drive(Wire.ENABLE_N, 0, 0)
-    step(plant, ONE_SHOT_NS - 1)
+    step(plant, ONE_SHOT_NS - MS)
+    step(plant, ONE_SHOT_NS)
     step(plant, ONE_SHOT_NS + 10 * MS)
-    assert (plant.steps_forward, plant.edges_while_disabled) == (1, 1)
+    assert ONE_SHOT_NS == 50 * MS
+    assert (plant.steps_forward, plant.edges_while_disabled) == (1, 2)
     assert list(plant.enable_trace)[-1] == (ONE_SHOT_NS, False, "one-shot")
 
 
@@ -212,6 +214,13 @@ def test_a_reversing_carriage_leaves_the_plunger_and_draws_nothing_in() -> None:
     after_ns = run(plant, 8, after_ns)
     assert (plant.steps_forward, plant.steps_reverse) == (18, 6)
     assert plant.fluid.displaced_nl == pytest.approx(12 * plant.settings.nl_per_step)
+
+
+def test_without_a_syringe_a_step_moves_the_carriage_and_no_fluid() -> None:
+    plant = enabled()
+    plant.set({"syringe": "out"}, 0)
+    run(plant, 10, MS)
+    assert (plant.steps_forward, plant.fluid.displaced_nl) == (10, 0)
 
 
 def test_a_fresh_syringe_needs_a_carriage_that_was_rewound() -> None:

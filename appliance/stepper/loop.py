@@ -498,7 +498,12 @@ class Stepper:
         self._report_now = True
 
     def _report_end(self, programme: _Running, reason: End, at_ns: int, detail: int) -> None:
-        high, low = halves(programme.left_over(at_ns))
+        left_over = programme.left_over(at_ns)
+        if reason is not End.DONE:
+            # Less than one step is carried on. Whole steps that a stall or the motor's pace held up
+            # are not: nothing is made up.
+            left_over = min(left_over, programme.per_step * programme.quantum - 1)
+        high, low = halves(left_over)
         self._to_pumpd.append(
             ProgrammeTotal(
                 programme.number,

@@ -571,6 +571,17 @@ def test_f20_after_a_stall_every_programme_is_put_back_and_none_bursts() -> None
     assert bench.total(1).slips == bench.total(2).slips == 0
 
 
+def test_f20_a_stop_in_a_stall_leaves_less_than_a_microstep_to_carry() -> None:
+    """What was not delivered in a stall is not owed, so it must not come back as a carry."""
+    bench = Bench()
+    bench.turn(lease(1, 1), programme(1, 20))
+    bench.run_until(4 * S)
+    bench.at(4 * S, Stop(0))
+    ended = bench.ended(1)
+    assert ended.issued_steps == 1
+    assert 0 <= whole(ended.carry_high, ended.carry_low) < STEP
+
+
 # ------------------------------------------------------------------ ENABLE
 
 
@@ -786,6 +797,15 @@ def test_a_programme_too_fast_for_the_motor_still_slips_and_ends_where_the_loop_
         if not reasons:
             bench.run_until(bench.now_ns + 100 * MS)
             assert bench.total(1).slips == slips
+
+
+def test_sr_22_a_stop_of_one_too_fast_leaves_less_than_a_microstep_to_carry() -> None:
+    bench = Bench()
+    bench.turn(PLENTY, programme(1, 2_000, steps=10_000))
+    bench.run_until(5 * S)
+    bench.turn(Stop(1))
+    ended = bench.ended(1)
+    assert 0 <= whole(ended.carry_high, ended.carry_low) < STEP
 
 
 def test_a_slow_and_a_fast_programme_share_the_motor_fairly() -> None:

@@ -104,6 +104,7 @@ class _Running:
     shift_ns: int = 0
     slips: int = 0
     worst_ns: int = 0
+    not_before_ns: int = -NO_LIMIT  # what was given later, or waited in a stall, was not due before
     due_ns: int = field(default=NO_LIMIT)
 
     def plan(self) -> None:
@@ -113,7 +114,13 @@ class _Running:
             return
         missing = (self.issued + self.quantum) * self.per_step - self.carry
         wait_ns = -(-missing // self.per_ns) if missing > 0 else 0
-        self.due_ns = self.start_ns + self.shift_ns + wait_ns
+        self.due_ns = max(self.start_ns + self.shift_ns + wait_ns, self.not_before_ns)
+
+    def put_back(self, due_ns: int) -> None:
+        """Have the next step fall due at ``due_ns``: the time until then is owed by nobody."""
+        self.shift_ns += due_ns - self.due_ns
+        self.not_before_ns = due_ns
+        self.plan()
 
     def left_over(self, at_ns: int) -> int:
         """Return what is owed at ``at_ns`` and not paid in steps; never below 0."""
@@ -265,10 +272,11 @@ class Stepper:
     def _give(self, number: int, carry: int, now_ns: int) -> None:
         for programme in (*self._running, *self._waiting):
             if programme.number == number:
+                # What the gift makes owed at once is due now: it is no lateness of the loop's. What
+                # was due before stays due: the gift hides no lateness either.
+                programme.not_before_ns = min(programme.due_ns, now_ns)
                 programme.carry += carry
                 programme.plan()
-                # What is owed at once is due now: it is no lateness of the loop's.
-                programme.due_ns = max(programme.due_ns, min(now_ns, programme.until_ns))
                 return
         for programme in (*self._running, *self._waiting):
             if programme.follows == number:
@@ -344,8 +352,7 @@ class Stepper:
         self._stalled_since_ns = None
         for programme in self._running:
             if programme.due_ns < now_ns:
-                programme.shift_ns += now_ns - programme.due_ns
-                programme.plan()
+                programme.put_back(now_ns)
 
     def _on_time(self, programme: _Running, now_ns: int, due_ns: int) -> bool:
         """Judge the lateness of this step; False where it ended everything."""

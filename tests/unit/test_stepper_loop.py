@@ -881,6 +881,35 @@ def test_a_carry_that_makes_a_step_owed_at_once_is_no_lateness() -> None:
     assert (bench.total(1).slips, bench.total(1).shift_ns) == (0, 0)
 
 
+def test_sr_18_a_carry_of_several_steps_goes_out_at_the_motors_pace_and_none_is_lost() -> None:
+    bench = running(1)
+    bench.run_until(250 * MS)
+    bench.at(250 * MS, Carry(1, *halves(STEP * 7 // 2)))
+    bench.run_until(3 * S)
+    assert bench.axis.edges[:3] == [250 * MS, 252 * MS, 254 * MS]
+    assert bench.axis.edges[3:] == [500 * MS, 1_500 * MS, 2_500 * MS]
+    assert (bench.total(1).slips, bench.total(1).shift_ns) == (0, 0)
+
+
+def test_sr_23_a_carry_in_the_mail_does_not_hide_that_the_loop_was_late() -> None:
+    bench = running(1)
+    bench.run_until(S)
+    bench.at(S + 300 * MS, bench.fresh(), Carry(1, *halves(STEP // 2)))
+    assert bench.reasons() == {1: End.LATE}
+    assert bench.steps == 0
+
+
+def test_a_carry_in_a_stall_does_not_make_the_stall_up() -> None:
+    bench = Bench()
+    bench.turn(programme(1, 10))
+    bench.run_until(4 * S)
+    bench.at(4 * S, bench.fresh(), Carry(1, *halves(STEP // 2)))
+    bench.turn(PLENTY)
+    bench.run_until(5 * S)
+    assert bench.steps <= 11
+    assert min(b - a for a, b in pairwise(bench.axis.edges)) >= 50 * MS
+
+
 def test_a_carry_for_one_that_is_over_goes_to_the_one_that_follows() -> None:
     bench = running(10, until_ns=S)
     bench.turn(programme(2, 1, S, follows=1))

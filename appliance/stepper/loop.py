@@ -169,6 +169,7 @@ class Stepper:
         self._ready_ns = -NO_LIMIT
         self._tail_until_ns = 0
         self._stalled_since_ns: int | None = None
+        self._resumed_ns = -NO_LIMIT
         self._bursting: _Running | None = None
         self._burst_left = 0
         self._deferred: list[Stop] = []
@@ -256,7 +257,7 @@ class Stepper:
         )
         if record.stops != self._stops or self._fault is not None:
             self._report_end(programme, self._fault or End.STOPPED, now_ns, 0)
-        elif any(one.number == record.follows for one in self._running):
+        elif any(one.number == record.follows for one in (*self._running, *self._waiting)):
             self._waiting.append(programme)
         else:
             programme.carry += self._left_over.pop(record.follows, 0)
@@ -264,9 +265,13 @@ class Stepper:
 
     def _start(self, programme: _Running, now_ns: int) -> None:
         if not self._armed:
-            self._answered_ns = now_ns
+            self._answered_ns = max(self._answered_ns, now_ns)
             self._next_beat_ns = now_ns
         programme.plan()
+        # It came late, or the one before it ended late in a stall: no lateness of the loop's.
+        free_ns = max(now_ns, self._resumed_ns)
+        if free_ns - programme.due_ns > self._absorbs_ns(programme):
+            programme.put_back(free_ns)
         self._running.append(programme)
 
     def _give(self, number: int, carry: int, now_ns: int) -> None:
@@ -350,6 +355,7 @@ class Stepper:
         up.
         """
         self._stalled_since_ns = None
+        self._resumed_ns = now_ns
         for programme in self._running:
             if programme.due_ns < now_ns:
                 programme.put_back(now_ns)
@@ -357,16 +363,13 @@ class Stepper:
     def _on_time(self, programme: _Running, now_ns: int, due_ns: int) -> bool:
         """Judge the lateness of this step; False where it ended everything."""
         late_ns = now_ns - due_ns
-        own_ns = programme.interval_ns
-        paced = (
-            own_ns < self._t.min_interval_ns
-        )  # faster than the motor: it runs at the motor's pace
         if late_ns > self._t.slip_fault_ns:
             self._end_all(End.LATE, now_ns, late_ns)
             return False
         programme.worst_ns = max(programme.worst_ns, late_ns)
         behind_ns = now_ns - programme.due_ns
-        if late_ns > (self._t.absorbed_ns if paced else min(self._t.absorbed_ns, own_ns)):
+        absorbs_ns = self._absorbs_ns(programme)
+        if late_ns > absorbs_ns:
             programme.shift_ns += behind_ns
             programme.slips += 1
             self._report_now = True
@@ -377,13 +380,17 @@ class Stepper:
             ):
                 self._end_all(End.OFTEN_LATE, now_ns, late_ns)
                 return False
-        elif behind_ns > (
-            self._t.absorbed_ns
-            if paced
-            else min(self._t.absorbed_ns, max(own_ns, 2 * self._t.min_interval_ns))
-        ):
+        elif behind_ns > min(self._t.absorbed_ns, max(absorbs_ns, 2 * self._t.min_interval_ns)):
             programme.shift_ns += behind_ns
         return True
+
+    def _absorbs_ns(self, programme: _Running) -> int:
+        """Return the lateness that is no slip: under 50 ms, and under the programme's own interval
+        unless it is faster than the motor and so runs at the motor's pace.
+        """
+        own_ns = programme.interval_ns
+        paced = own_ns < self._t.min_interval_ns
+        return self._t.absorbed_ns if paced else min(self._t.absorbed_ns, own_ns)
 
     def _step(self, programme: _Running, now_ns: int) -> None:
         """Issue one microstep, with the levels read just before it."""

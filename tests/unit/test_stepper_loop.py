@@ -582,6 +582,19 @@ def test_f20_a_stop_in_a_stall_leaves_less_than_a_microstep_to_carry() -> None:
     assert 0 <= whole(ended.carry_high, ended.carry_low) < STEP
 
 
+def test_f20_a_stall_over_the_border_of_two_blocks_is_no_lateness() -> None:
+    bench = Bench()
+    bench.turn(lease(1, 9), programme(1, 10, until_ns=S), programme(2, 20, S, follows=1))
+    bench.run_until(4 * S)
+    assert bench.steps == 9
+    bench.turn(lease(2, 1_000))
+    bench.run_until(5 * S)
+    assert bench.reasons() == {1: End.DONE}
+    assert bench.steps == 9 + 1 + 20  # one step of each was due, and no more than one
+    assert bench.total(2).slips == 0
+    assert {b - a for a, b in pairwise(bench.axis.edges[11:])} == {50 * MS}
+
+
 # ------------------------------------------------------------------ ENABLE
 
 
@@ -860,7 +873,58 @@ def test_one_that_comes_after_the_end_of_what_it_follows_still_takes_the_carry()
     assert bench.axis.edges == [at * 100 * MS for at in range(1, 21)]
 
 
+@pytest.mark.parametrize("late_ms", [0, 40, 60, 160, 730, 4_000])
+def test_one_that_comes_too_late_for_its_first_steps_begins_now_and_makes_nothing_up(
+    late_ms: int,
+) -> None:
+    bench = running(10, until_ns=S)
+    bench.turn(programme(9, 0))  # another one keeps ENABLE on
+    bench.run_until(S + (100 + late_ms) * MS)
+    bench.turn(programme(2, 10, S, follows=1))
+    bench.run_until(7 * S)
+    assert bench.reasons() == {1: End.DONE}
+    first, *after = bench.axis.edges[10:]
+    assert first == S + (100 + late_ms) * MS
+    # Up to 50 ms are absorbed as ever; beyond that the time until now is owed by nobody.
+    assert after[0] == S + (200 + (late_ms if late_ms > 50 else 0)) * MS
+    assert {b - a for a, b in pairwise(after)} == {100 * MS}
+    assert bench.total(2).slips == 0  # pumpd was late, not the loop
+
+
 BLOCKS = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 1_000)), min_size=1, max_size=6)
+
+
+@given(BLOCKS, st.integers(0, STEP - 1), st.sampled_from([-1, 1]))
+def test_sr_18_over_any_changes_of_rate_the_total_is_what_was_owed_rounded_down(
+    blocks: list[tuple[int, int]], carry: int, ahead_ms: int
+) -> None:
+    bench = Bench()
+    bench.turn(PLENTY)
+    start_ns = 10 * MS
+    bench.at(5 * MS)
+    owed_uu = Fraction(carry, STEP)
+    for number, (steps_per_s, length_ms) in enumerate(blocks, 1):
+        until_ns = start_ns + length_ms * MS
+        record = programme(
+            number,
+            steps_per_s,
+            start_ns,
+            until_ns=until_ns,
+            carry=carry if number == 1 else 0,
+            follows=number - 1,
+        )
+        if number > 1:  # each comes a millisecond before the one before it ends, or after
+            bench.run_until(start_ns - ahead_ms * MS)
+        bench.turn(record)
+        owed_uu += Fraction(steps_per_s * length_ms, 1_000)
+        start_ns = until_ns
+    bench.run_until(start_ns + 500 * MS)
+    assert set(bench.reasons().values()) == {End.DONE}
+    assert bench.steps == int(owed_uu)
+    last = bench.ended(len(blocks))
+    left = Fraction(whole(last.carry_high, last.carry_low), STEP)
+    assert bench.steps + left == owed_uu
+    assert sum(bench.ended(number).slips for number in range(1, len(blocks) + 1)) == 0
 
 
 def test_a_carry_that_is_given_to_a_running_programme_brings_its_next_step_forward() -> None:

@@ -394,18 +394,22 @@ class Stepper:
 
     def _step(self, programme: _Running, now_ns: int) -> None:
         """Issue one microstep, with the levels read just before it."""
+        forward = programme.motion != Motion.REWIND
+        direction = Direction.FORWARD if forward else Direction.REVERSE
         try:
             if self._driver_fault.is_active():
                 self._end_all(End.DRIVER_FAULT, now_ns, 0)
                 return
-            forward = programme.motion != Motion.REWIND
             if self._end_stop.is_active() and forward:
                 self._end_all(End.END_STOP, now_ns, 0)
                 return
-            direction = Direction.FORWARD if forward else Direction.REVERSE
             if direction != self._direction:
                 self._axis.set_direction(direction)
                 self._direction = direction
+        except PinFault:  # before the edge: none went out
+            self._end_all(End.PIN_FAULT, now_ns, 0)
+            return
+        try:
             self._axis.step()
         except ActuatorFault as fault:
             self._paid(programme, fault.issued_steps, now_ns)

@@ -1074,6 +1074,21 @@ def test_f61_an_axis_that_faults_says_how_much_went_out(issued: int) -> None:
     assert bench.ended(1).issued_steps == 2 + issued
 
 
+@pytest.mark.parametrize("which", ["end_stop", "driver_fault", "direction"])
+def test_f61_a_pin_that_fails_before_the_edge_costs_no_step(which: str) -> None:
+    bench = Bench()
+    bench.turn(lease(1, 9, Motion.REWIND), programme(1, 10, motion=Motion.REWIND))
+    bench.run_until(95 * MS)
+    if which == "direction":
+        bench.axis.dir_failure = PinFault("gone")
+    else:
+        getattr(bench, which).failure = PinFault("gone")
+    bench.at(96 * MS)
+    bench.at(100 * MS)
+    assert bench.reasons() == {1: End.PIN_FAULT}
+    assert bench.ended(1).issued_steps == bench.progress().issued_steps == bench.steps == 0
+
+
 def test_f61_a_line_that_cannot_be_read_between_steps_ends_the_dose() -> None:
     bench = running(1)
     bench.run_until(500 * MS)

@@ -345,6 +345,10 @@ class Stepper:
 
     def _wait(self, now_ns: int) -> None:
         """Beat on without a lease or without ENABLE; over five seconds of it end the dose."""
+        if self._deferred:  # the full step that the stop waits for cannot be finished
+            self._bursting = None
+            self._obey_deferred(now_ns)
+            return
         if self._stalled_since_ns is None:
             self._stalled_since_ns = now_ns
         elif now_ns - self._stalled_since_ns > self._t.stall_ns:
@@ -431,6 +435,9 @@ class Stepper:
         programme.plan()
         if programme.issued >= programme.steps:
             self._finish(programme, End.DONE, now_ns, 0)
+        self._obey_deferred(now_ns)
+
+    def _obey_deferred(self, now_ns: int) -> None:
         deferred, self._deferred = self._deferred, []
         for stop in deferred:
             self._obey(stop, now_ns)
@@ -503,6 +510,8 @@ class Stepper:
         self._running.clear()
         self._waiting.clear()
         self._left_over.clear()
+        self._stops += sum(stop.number == 0 for stop in self._deferred)
+        self._deferred.clear()
         self._leases.clear()
         self._lease_left = 0
         self._bursting = None

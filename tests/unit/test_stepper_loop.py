@@ -742,6 +742,18 @@ def test_sr_22_without_current_a_stop_finishes_the_full_step_in_progress(number:
     assert bench.progress().stops == (1 if number == 0 else 0)
 
 
+def test_sr_22_without_current_a_fault_stops_in_the_middle_of_a_full_step() -> None:
+    bench = Bench(hold=False, quantum=16)
+    bench.turn(lease(1, 16), programme(1, 8, steps=16))
+    bench.run_until(2 * S + 9 * MS)
+    bench.turn(Stop(0))
+    bench.driver_fault.active = True
+    bench.run_until(4 * S)
+    assert bench.steps == 5
+    assert bench.reasons() == {1: End.DRIVER_FAULT}
+    assert bench.progress().stops == 1  # the stop that waited for the full step was heard
+
+
 # ------------------------------------------------------------------ several programmes
 
 
@@ -889,6 +901,17 @@ def test_one_that_comes_too_late_for_its_first_steps_begins_now_and_makes_nothin
     assert after[0] == S + (200 + (late_ms if late_ms > 50 else 0)) * MS
     assert {b - a for a, b in pairwise(after)} == {100 * MS}
     assert bench.total(2).slips == 0  # pumpd was late, not the loop
+
+
+def test_a_lease_that_ends_in_a_full_step_does_not_hold_up_a_stop() -> None:
+    bench = Bench(hold=False, quantum=16)
+    bench.turn(lease(1, 5), programme(1, 8, steps=16))
+    bench.run_until(2 * S + 20 * MS)
+    assert bench.steps == 5
+    bench.turn(Stop(0))
+    bench.run_until(2 * S + 60 * MS)
+    assert bench.reasons() == {1: End.STOPPED}
+    assert bench.progress().stops == 1
 
 
 BLOCKS = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 1_000)), min_size=1, max_size=6)

@@ -162,6 +162,7 @@ class Stepper:
         self._stops = 0
         self._direction = 0
         self._enabled = False
+        self._off = False
         self._wanting = False
         self._wish = 0
         self._answered_ns = 0
@@ -234,7 +235,7 @@ class Stepper:
                     self._hear(now_ns, on=bool(on))
             case TestEdges(count):
                 if not self._armed:
-                    self._test_left = count
+                    self._test_left += count
                     self._axis.allow(count)
             case _:
                 pass  # Hello and Bye belong to the program around this core
@@ -307,6 +308,7 @@ class Stepper:
 
     def _hear(self, now_ns: int, *, on: bool) -> None:
         self._answered_ns = now_ns
+        self._off = not on
         if on == self._enabled:
             return
         self._enabled = on
@@ -463,7 +465,7 @@ class Stepper:
         """Make the next test edge, with ENABLE off: no step moves, the read-back must count it
         apart.
         """
-        if self._enabled or now_ns < self._last_step_ns + self._t.min_interval_ns:
+        if not self._off or now_ns < self._last_step_ns + self._t.min_interval_ns:
             return
         wait_ns = self._axis.wait_ns() * self._t.speed
         if wait_ns:
@@ -567,7 +569,7 @@ class Stepper:
             return False
         if now_ns < self._tail_until_ns:
             return True
-        if not self._running:
+        if not self._running or self._test_left:
             return False
         if self._hold:
             return True
@@ -579,7 +581,7 @@ class Stepper:
         if wants != self._wanting:
             self._wanting = wants
             self._wish += 1
-            self._enabled = False
+            self._enabled = self._off = False
             self._answered_ns = now_ns
             self._next_beat_ns = now_ns
         if now_ns >= self._next_beat_ns:
@@ -588,6 +590,7 @@ class Stepper:
                 if not self._running:
                     self._wanting = False
                     self._wish += 1
+                    self._enabled = self._off = False
             busy = self._armed or self._wanting
             self._next_beat_ns = now_ns + (self._t.beat_ns if busy else self._t.rest_beat_ns)
             lease = self._leases[0].number if self._leases else 0
@@ -653,7 +656,7 @@ class Stepper:
 
     def _next_wake_ns(self, now_ns: int) -> int:
         wake_ns = min(self._next_beat_ns, self._next_report_ns)
-        if self._test_left:
+        if self._test_left and self._off:
             wake_ns = min(
                 wake_ns, max(self._last_step_ns + self._t.min_interval_ns, self._ready_ns)
             )

@@ -1193,6 +1193,41 @@ def test_sr_57_no_test_edge_goes_out_while_a_programme_runs() -> None:
     assert bench.axis.budget == PLENTY.steps
 
 
+def test_sr_57_no_test_edge_goes_out_before_enable_is_off() -> None:
+    bench = running(10, steps=2)
+    bench.run_until(201 * MS)
+    assert bench.reasons() == {1: End.DONE}
+    bench.turn(Edges(3))
+    assert bench.beats[-1].want_enable == 1
+    bench.run_until(300 * MS)
+    assert bench.progress().test_edges == 0
+    bench.run_until(S)
+    assert bench.progress().test_edges == 3
+    off_ns = next(b.at_ns for b in bench.beats if b.at_ns > 200 * MS and not b.want_enable)
+    assert min(bench.axis.edges[2:]) >= off_ns + bench.answer_ns  # when the guard has said so
+
+
+def test_sr_16_test_edges_asked_for_twice_leave_no_budget_behind() -> None:
+    bench = Bench()
+    bench.turn(Edges(5))
+    bench.turn(Edges(4))
+    bench.run_until(S)
+    assert bench.progress().test_edges == bench.steps == 9
+    assert bench.axis.budget == 0
+
+
+def test_a_programme_that_comes_in_the_middle_of_test_edges_is_delivered_after_them() -> None:
+    bench = Bench()
+    bench.turn(Edges(5))
+    bench.turn(PLENTY, programme(1, 10, steps=4))
+    bench.run_until(3 * S)
+    assert bench.progress().test_edges == 5
+    assert bench.reasons() == {1: End.DONE}
+    assert bench.progress().issued_steps == 4
+    on_ns = next(b.at_ns for b in bench.beats if b.want_enable)
+    assert len([edge for edge in bench.axis.edges if edge <= on_ns]) == 5
+
+
 def test_a_stop_ends_test_edges_too() -> None:
     bench = Bench()
     bench.turn(Edges(50))

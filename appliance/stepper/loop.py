@@ -666,9 +666,10 @@ class Stepper:
                 self._last_step_ns + self._t.min_interval_ns,
                 self._ready_ns,
             )
-            if due_ns > now_ns or self._may_step(programme):
+            # In a stall only mail can help, and mail wakes the loop by itself.
+            if due_ns > now_ns or (self._may_step(programme) and self._stalled_since_ns is None):
                 wake_ns = min(wake_ns, due_ns)
-            if due_ns > programme.until_ns:
+            if programme.due_ns > programme.until_ns:
                 wake_ns = min(wake_ns, programme.until_ns)
             if not self._hold and due_ns - self._t.lead_ns > now_ns:
                 wake_ns = min(wake_ns, due_ns - self._t.lead_ns)

@@ -914,6 +914,13 @@ def test_a_lease_that_ends_in_a_full_step_does_not_hold_up_a_stop() -> None:
     assert bench.progress().stops == 1
 
 
+def test_two_motions_at_once_wait_for_their_leases_and_do_not_turn_on_the_spot() -> None:
+    bench = Bench()
+    bench.turn(lease(1, 5, Motion.PRIME), programme(1, 10), programme(2, 7, motion=Motion.PRIME))
+    bench.run_until(4 * S)
+    assert bench.reasons() == {}
+
+
 BLOCKS = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 1_000)), min_size=1, max_size=6)
 
 
@@ -1287,6 +1294,59 @@ def test_mail_for_others_changes_nothing() -> None:
 
 
 KINDS = ["lease", "programme", "stop", "carry", "test", "one", "answer"]
+
+
+@settings(max_examples=2 * settings.default.max_examples)
+@given(st.data())
+def test_the_loop_never_turns_on_the_spot_and_never_over_its_leases(data: st.DataObject) -> None:
+    """Any mail in any order: every wake is later than the turn, and no rule is ever broken."""
+    bench = Bench(hold=data.draw(st.booleans()), quantum=data.draw(st.sampled_from([1, 4])))
+    quantum = bench.stepper._ratio.quantum
+    leased, stops = 0, 0
+    for number in range(1, data.draw(st.integers(1, 12)) + 1):
+        match data.draw(st.sampled_from(KINDS)):
+            case "lease":
+                steps = data.draw(st.integers(1, 8)) * quantum
+                leased += steps
+                bench.turn(lease(number, steps, stops=stops))
+            case "programme":
+                length_ns = data.draw(st.integers(0, 2 * S))
+                follows = data.draw(st.integers(0, number))
+                bench.turn(
+                    programme(
+                        number,
+                        data.draw(st.sampled_from([0, 1, 10, 60, 700])),
+                        bench.now_ns,
+                        until_ns=data.draw(st.sampled_from([NO_LIMIT, bench.now_ns + length_ns])),
+                        steps=data.draw(st.sampled_from([NO_LIMIT, 4 * quantum])),
+                        follows=follows if follows != number else 0,
+                        stops=data.draw(st.sampled_from([stops, max(0, stops - 1)])),
+                    )
+                )
+            case "stop":
+                bench.turn(Stop(0))
+                bench.run_until(bench.now_ns + 100 * MS)
+                stops += 1
+                assert bench.progress().stops == stops
+            case "one":
+                bench.turn(Stop(data.draw(st.integers(1, number))))
+            case "carry":
+                carry = data.draw(st.integers(0, 3 * STEP))
+                bench.turn(Carry(data.draw(st.integers(1, number)), *halves(carry)))
+            case "test":
+                edges = data.draw(st.integers(1, 5))
+                leased += edges
+                bench.turn(Edges(edges))
+            case _:
+                bench.turn(Enable(data.draw(st.integers(0, 1)), data.draw(st.integers(0, 6))))
+        span_ns = data.draw(st.integers(0, 700)) * MS
+        bench.run_until(bench.now_ns + span_ns, late=lambda: 0)
+        assert bench.steps <= leased
+        told = bench.progress()
+        assert told.issued_steps + told.test_edges <= bench.steps
+    # Whoever is told to have ended is told once, and never again.
+    ends = [r.number for r in bench.said if isinstance(r, Ended)]
+    assert len(ends) == len(set(ends))
 
 
 def test_the_times_of_the_loop_grow_with_the_demos_speed() -> None:

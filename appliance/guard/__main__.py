@@ -106,6 +106,7 @@ class Program:
             budgets=budgets(config),
             memory=self._file.load(),
             readback=config.safety.readback == "required",
+            one_shot=config.safety.one_shot == "present",
             pid=os.getpid(),
         )
         self._saver = Saver(self._file)

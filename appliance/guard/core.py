@@ -57,6 +57,7 @@ class Timing:
     missing_ns: int
     feedback_ns: int
     settle_ns: int
+    lapse_ns: int
     report_ns: int
     hour_ns: int
 
@@ -77,6 +78,7 @@ class Timing:
             missing_ns=1_000 * ms,
             feedback_ns=200 * ms,
             settle_ns=500 * ms,
+            lapse_ns=45 * ms,
             report_ns=100 * ms,
             hour_ns=3_600_000 * _MS,
         )
@@ -159,11 +161,15 @@ class Guard:
         budgets: Budgets,
         memory: Memory | None,
         readback: bool,
+        one_shot: bool = True,
         pid: int,
     ) -> None:
         self._t = timing
         self._budgets = budgets
         self._readback = readback
+        self._one_shot = one_shot
+        self._toggled_ns: int | None = None
+        self._lapsed = False
         self._pid = pid
         self._fresh = memory is None
         remembered = memory or Memory()
@@ -223,6 +229,7 @@ class Guard:
         """Count first, then read the mail, then judge, then decide on ENABLE."""
         self._turns += 1
         self._to_pumpd, self._to_stepper, self._save = [], [], False
+        self._look_back(now_ns)
         self._count(now_ns, reading)
         if self._extra_sample is None:
             self._extra_sample = (now_ns, self._counted)
@@ -239,6 +246,7 @@ class Guard:
         self._decide(now_ns, reading)
         if now_ns >= self._next_alive_ns:
             self._alive = not self._alive
+            self._toggled_ns = now_ns
             self._next_alive_ns = now_ns + self._t.alive_ns
         self._report(now_ns)
         self._wake_ns = min(self._next_alive_ns, self._next_judge_ns)
@@ -299,6 +307,16 @@ class Guard:
 
     # ------------------------------------------------------------------ counting
 
+    def _look_back(self, now_ns: int) -> None:
+        """Know of a lapse by the guard's own clock: ALIVE was late, so the one-shot let go.
+
+        The feedback alone does not tell: by the time it is read the gate may be open again.
+        """
+        late_ns = now_ns - self._toggled_ns if self._toggled_ns is not None else 0
+        self._lapsed = self._one_shot and self._enable and late_ns >= self._t.lapse_ns
+        if self._lapsed:
+            self._trip_now(Trip.FEEDBACK, late_ns, now_ns)
+
     def _count(self, now_ns: int, reading: PinReading) -> None:
         if self._edges is None:
             self._edges = reading.edges
@@ -306,7 +324,7 @@ class Guard:
         self._edges = reading.edges
         if new <= 0:
             return
-        if self._enable and self._seen_on and reading.enable_on:
+        if self._enable and self._seen_on and reading.enable_on and not self._lapsed:
             self._counted += new
             self._lifetime += new
             self._spend(now_ns, new)
@@ -396,6 +414,7 @@ class Guard:
         self._leased = self._last_lease = self._lease_left = self._announced_edges = 0
         self._leases.clear()
         self._armed = self._want = False
+        self._wish, self._barred_wish = 0, -1  # wishes are numbered from 0 in every run
         self._extra_sample = None
         self._extra_since_ns = self._missing_since_ns = self._apart_since_ns = None
         self._feedback_since_ns = None

@@ -287,6 +287,7 @@ class VirtualBench:
             ),
             memory=self._guard_memory,
             readback=self._readback,
+            one_shot=self._pace == 1,
             pid=2,
         )
         self._guard_joined = False

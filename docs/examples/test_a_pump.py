@@ -1,7 +1,8 @@
 """How your own tests use the pump: ``pip install -e '.[test]'``, then ``pytest docs/examples``.
 
-The fixture ``bench`` is a whole pump on a virtual clock: the engine, the delivery loop and the guard that
-run on a Raspberry Pi, over a simulated syringe. An hour of basal takes no time, and nothing sleeps.
+The fixture ``bench`` is a whole pump on a virtual clock: the engine, the delivery loop and the
+guard that run on a Raspberry Pi, over a simulated syringe. An hour of basal takes no time, and
+nothing sleeps.
 """
 
 import pytest

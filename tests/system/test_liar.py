@@ -191,10 +191,16 @@ def test_a_latched_trip_is_cleared_by_nothing_but_an_acknowledged_rearm(liar: Li
     liar.lease(1, 27, direction=Direction.REVERSE)
     liar.trip()
     liar.guard.send(Rearm(RUN + 1, 0))
-    still = wait_for(lambda: liar.hear(GuardHello)[1:], "the guard answers")[-1]
-    assert isinstance(still, GuardHello)
-    assert Trip(still.trip) is Trip.REVERSE
+    assert trip_of(liar, RUN + 1) is Trip.REVERSE
     liar.guard.send(Rearm(RUN + 2, 1))
-    clear = wait_for(lambda: liar.hear(GuardHello)[2:], "the guard answers")[-1]
-    assert isinstance(clear, GuardHello)
-    assert Trip(clear.trip) is Trip.NONE
+    assert trip_of(liar, RUN + 2) is Trip.NONE
+
+
+def trip_of(liar: Liar, run: int) -> Trip:
+    """Return the trip that the guard says stands at the beginning of ``run``."""
+
+    def answered() -> list[GuardHello]:
+        hellos = [one for one in liar.hear(GuardHello) if isinstance(one, GuardHello)]
+        return [one for one in hellos if one.run == run]
+
+    return Trip(wait_for(answered, "the guard answers")[0].trip)

@@ -606,3 +606,30 @@ def test_sr_59_a_client_that_asks_again_after_a_loss_can_stop_the_dose_again() -
     bench.ask("bolus.deliver", **dose, token="any", stay=True)  # noqa: S106
     bench.run(120)
     assert bench.dose(request_id)["outcome"] == "done"
+
+
+def test_the_stop_button_in_one_run_bars_nothing_in_the_next() -> None:
+    bench = VirtualBench(basal_uu_per_h=6_000_000)
+    for _ in range(4):
+        bench.run(5)
+        bench.plant.press("stop", 100, bench.now_ns)
+        bench.run(2)
+        assert bench.state == "suspended"
+        bench.ask("resume")
+        before = bench.truth_steps
+        bench.run(8)
+        assert bench.truth_steps - before >= 4
+        assert bench.state == "running"
+
+
+@pytest.mark.parametrize("frozen_s", [0.03, 0.06, 0.2, 1.0])
+def test_sr_36_f04_edges_of_a_guard_that_slept_are_never_called_confirmed(frozen_s: float) -> None:
+    bench = VirtualBench(basal_uu_per_h=0)
+    bench.start_bolus("2", speed="fast")
+    bench.run(10)
+    bench.frozen.add("guard")
+    bench.run(frozen_s)
+    bench.frozen.clear()
+    bench.run(5)
+    bounds(bench)
+    assert (bench.state == "faulted") == (frozen_s > 0.04)

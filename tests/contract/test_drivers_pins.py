@@ -329,6 +329,31 @@ def test_f55_edges_that_are_none_are_counted_at_rest(bench: Bench) -> None:
     watch.close()
 
 
+@pytest.mark.parametrize("resting", [0, 1])
+def test_a_callback_sees_every_edge_in_its_turn_though_many_come_as_one(
+    bench: Bench, resting: int
+) -> None:
+    step = bench.pins("stepper").outputs.pin(17)
+    step.output_with_state(0)
+    step.state = resting
+    bench.until(lambda: bench.truth()["levels"]["readback"] == resting)
+    reader = bench.pins("guard").inputs
+    pin = reader.pin(5)
+    pin.input_with_pull("down")
+    seen: list[int] = []
+
+    def edge(_ticks: Any, level: int) -> None:
+        seen.append(int(level))
+
+    pin.edges = "both"
+    pin.when_changed = edge
+    bench.call("inject", name="readback_extra", edges=3)
+    bench.until(lambda: pin.state == resting and len(seen) >= 6)
+    assert seen == [1 - resting, resting] * 3
+    pin.close()
+    step.close()
+
+
 def test_f57_f60_the_lines_say_what_the_faults_make_of_them(bench: Bench) -> None:
     motor, watch = stepper(bench), guard(bench)
     cases: list[tuple[str, dict[str, str], ports.InputLine]] = [

@@ -435,6 +435,15 @@ def test_a_record_may_come_in_pieces(bench: BenchProcess, bare: Callable[[bytes]
     assert [on for _, on in trace] == [True, False]
 
 
+def test_what_was_pushed_before_a_line_became_an_output_does_not_change_it(
+    connect: Connect,
+) -> None:
+    pin = connect("fickle").outputs.pin(5)
+    pin.output_with_state(1)
+    assert pin.take(0, 9) == (0, 0)
+    assert pin.state == 1
+
+
 def test_programs_come_and_go_by_the_hundred(bench: BenchProcess, connect: Connect) -> None:
     for _ in range(200):
         pins = connect("guest")

@@ -170,7 +170,7 @@ class Demo:
             self._configuration.write_text(text, encoding="utf-8")
         self.config, _ = load(self._configuration)
         self._clock = folder / "clock.json"
-        start = Start.now(speed)
+        start = Start.following(self._clock, speed)
         start.save(self._clock)
         self._children = self._programs(self.config, start)
         self.ending = threading.Event()
@@ -188,6 +188,10 @@ class Demo:
             f"--lead-um={table.lead_um}",
             f"--full-steps={table.full_steps}",
             f"--microsteps={table.microsteps}",
+            f"--capacity-nl={config.mechanics.capacity_uu // table.concentration_u_per_ml}",
+            f"--zero-counts={config.force.zero_counts}",
+            f"--un-per-count={config.force.un_per_count}",
+            *(["--direction-inverted"] if table.direction_inverted else []),
             f"--hold={table.hold}",
             f"--one-shot={config.safety.one_shot}",
             f"--speed={start.speed}",

@@ -53,7 +53,7 @@ from appliance.errors import (
     SensorFault,
     WireLost,
 )
-from appliance.records import Alive, Head, Hello
+from appliance.records import Alive, Bye, Head, Hello
 from appliance.records import Role as WireRole
 from drivers.factory import build_factory
 from drivers.force import CountedForce
@@ -63,6 +63,7 @@ from drivers.gpio import PinFactories
 _log = logging.getLogger("pumpd")
 _CLOCK_READ_NS = 250_000_000
 _ALIVE_S = 0.1
+_LEAVE_NS = 300_000_000
 _ENGINE_QUIET_NS = 2_000_000_000
 _SENSOR_S = 0.05
 _REBUILD_S = 1.0
@@ -101,6 +102,7 @@ class Stepper:
         self._config = config
         self._clock_file = clock_file
         self._child: subprocess.Popen[bytes] | None = None
+        self._leaving: tuple[Wire, int] | None = None
         self._swap = threading.Lock()
         self.wire: StepperWire | None = None
         self.run = 0
@@ -162,12 +164,30 @@ class Stepper:
             return run, wire.stop_all()
         return None
 
-    def kill(self) -> None:
-        """End the child and its wire, if there is one."""
+    def dismiss(self) -> None:
+        """Tell the child to end, so that it takes its leave of the guard; ``reap`` sees to it."""
         with self._swap:
             wire, self.wire = self.wire, None
         if wire is not None:
-            wire.close()
+            with contextlib.suppress(WireLost):
+                wire.send(Bye())
+            self._leaving = (wire, real_monotonic_ns() + _LEAVE_NS)
+
+    def reap(self) -> None:
+        """Bury a child that has ended, and end one that was told to and did not."""
+        if self._leaving is None or self._child is None:
+            return
+        if self._child.poll() is not None or real_monotonic_ns() >= self._leaving[1]:
+            self.kill()
+
+    def kill(self) -> None:
+        """End the child and its wire at once, if there is one."""
+        with self._swap:
+            wire, self.wire = self.wire, None
+        leaving, self._leaving = self._leaving, None
+        for one in (wire, leaving[0] if leaving else None):
+            if one is not None:
+                one.close()
         child, self._child = self._child, None
         if child is not None:
             child.kill()
@@ -416,6 +436,7 @@ class Program:
 
     def _wait(self, wake_ns: int) -> list[m.Event]:
         self._reach_guard()
+        self._stepper.reap()
         wires: list[Any] = [self._inbox.wake_fd]
         wires += [one for one in (self._stepper.wire, self._guard) if one is not None]
         timeout_s = min(self._clock.real_timeout_s(wake_ns), 0.25)
@@ -502,7 +523,7 @@ class Program:
                 except (OSError, WireLost) as error:
                     self._inbox.post(m.StepperLost(run, str(error)))
             case m.KillStepper():
-                self._stepper.kill()
+                self._stepper.dismiss()
             case m.Check():
                 self._ledger_thread.put(ledgers.SelfCheck())
             case m.Reply(token, answer):

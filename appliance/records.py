@@ -202,7 +202,10 @@ class Progress(Record):
 
 @dataclass(frozen=True, slots=True)
 class ProgrammeTotal(Record):
-    """What one programme has done; ``shift_ns`` is all the time by which it was put back."""
+    """What one programme has done; ``shift_ns`` is all the time by which it was put back.
+
+    Number 0 stands for the test edges: ``worst_ns`` is how late the latest of them came.
+    """
 
     KIND: ClassVar[int] = 21
     number: int

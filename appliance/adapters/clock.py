@@ -48,7 +48,8 @@ class Start:
 
     speed: int
     mono_ns: int
-    utc_ns: int
+    base_ns: int
+    utc_ahead_ns: int
     boot_id: str
 
     def save(self, path: Path) -> None:
@@ -60,7 +61,28 @@ class Start:
     @staticmethod
     def now(speed: int) -> Start:
         """Return a start at this instant."""
-        return Start(speed, time.monotonic_ns(), time.time_ns(), boot_id())
+        mono_ns = time.monotonic_ns()
+        return Start(speed, mono_ns, mono_ns, 0, boot_id())
+
+    @staticmethod
+    def following(path: Path, speed: int) -> Start:
+        """Return the start for a demo's folder: its clock goes on from where it was, never back.
+
+        A clock of another boot says nothing about this one: the demo then begins at this instant.
+        """
+        fresh = Start.now(speed)
+        try:
+            old = Start.load(path)
+        except BadConfiguration:
+            return fresh
+        elapsed_ns = fresh.mono_ns - old.mono_ns
+        return Start(
+            speed,
+            fresh.mono_ns,
+            old.base_ns + elapsed_ns * old.speed,
+            old.utc_ahead_ns + elapsed_ns * (old.speed - 1),
+            fresh.boot_id,
+        )
 
     @staticmethod
     def load(path: Path) -> Start:
@@ -88,13 +110,15 @@ class SystemClock:
             ) from error
         self._speed = start.speed if start else 1
         self._mono0_ns = start.mono_ns if start else 0
+        self._base_ns = start.base_ns if start else 0
+        self._utc_ahead_ns = start.utc_ahead_ns if start else 0
 
     @property
     def speed(self) -> int:
         return self._speed
 
     def monotonic_ns(self) -> int:
-        return self._mono0_ns + (time.monotonic_ns() - self._mono0_ns) * self._speed
+        return self._base_ns + (time.monotonic_ns() - self._mono0_ns) * self._speed
 
     def real_timeout_s(self, wake_ns: int) -> float:
         return max(0, wake_ns - self.monotonic_ns()) / (self._speed * 1e9)
@@ -102,10 +126,10 @@ class SystemClock:
     def read(self) -> ClockReading:
         real_ns, wall_ns = time.monotonic_ns(), time.time_ns()
         elapsed_ns = real_ns - self._mono0_ns
-        mono_ns = self._mono0_ns + elapsed_ns * self._speed
+        mono_ns = self._base_ns + elapsed_ns * self._speed
         # What the wall clock was set by since the start is added as it is: only the pace is the
         # demo's.
-        utc_ns = wall_ns + elapsed_ns * (self._speed - 1) if self._speed > 1 else wall_ns
+        utc_ns = wall_ns + self._utc_ahead_ns + elapsed_ns * (self._speed - 1)
         local = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=utc_ns // 1_000)
         offset = local.astimezone(self._zone).utcoffset()
         quality = ClockQuality.NOT_SET

@@ -8,7 +8,7 @@ saw is never delivered.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -45,6 +45,7 @@ class Basal:
         self._blocks: list[Job] = []
         self._next_look_ns = 0
         self.held_since_ns: int | None = None
+        self.has_room: Callable[[], bool] = lambda: True
 
     @property
     def beginning(self) -> bool:
@@ -113,7 +114,10 @@ class Basal:
         if profile is None or self._c.limits is None:
             return
         live = [one for one in self._blocks if one.ended is None]
-        if not live:
+        if self.held_since_ns is not None and not self.has_room():
+            self._next_look_ns = now_ns + _RETRY_NS
+        elif not live:
+            self.held_since_ns = None
             self._begin(profile, now_ns, 0)
         elif len(live) == 1 and live[0].until_ns - now_ns <= self._c.times.ahead_ns:
             self._begin(profile, live[0].until_ns, live[0].number)

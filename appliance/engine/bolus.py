@@ -109,7 +109,8 @@ class BolusDesk:
         if self._c.trouble:
             reasons.append(Reason("ledger", f"the ledger cannot be written: {self._c.trouble}"))
         if limits is None:
-            return [*reasons, Reason("no_limits", "no limits are set: pumpctl limits set")]
+            reasons.append(Reason("no_limits", "no limits are set: pumpctl limits set"))
+            return [*reasons, *rules.reservoir_reason(amount_uu, self._c.reservoir_uu)]
         reasons += rules.amount_reasons(amount_uu, limits, self._c.machine.ceilings.max_bolus_uu)
         reasons += rules.reservoir_reason(amount_uu, self._c.reservoir_uu)
         if self._c.machine.force_required and self._c.force_mn is None:

@@ -240,7 +240,7 @@ class SpawnStepper(Effect):
 
 @dataclass(frozen=True, slots=True)
 class KillStepper(Effect):
-    """End the stepper at once: its run is over."""
+    """Have the stepper end, with its leave of the guard if it still can: its run is over."""
 
 
 @dataclass(frozen=True, slots=True)

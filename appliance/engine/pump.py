@@ -148,6 +148,7 @@ class Pump:
         self._alarms = AlarmBoard(self._c)
         self._basal = Basal(self._c, self._motor)
         self._bolus = BolusDesk(self._c, self._motor, self._basal, secret)
+        self._basal.has_room = self._has_room
         self._test = SelfTest(self._c)
         self._ledger_lines = list(ledger_lines)
         self._why: list[str] = []
@@ -221,6 +222,7 @@ class Pump:
                 self._hear_guard(record)
             case Written(batch, rows):
                 self._c.trouble = ""
+                self._alarms.clear(AlarmCode.LEDGER_FAILURE)
                 self._c.written(batch, rows)
                 self._tell_head(rows)
             case WriteTrouble(_, text):
@@ -359,8 +361,9 @@ class Pump:
                 self._end_bolus("the force sensor gives no true reading")
             return
         self._alarms.clear(AlarmCode.SENSOR_FAULT)
-        if force_mn >= self._c.machine.force_threshold_mn and self._motor.phase is Phase.ACTIVE:
-            limit = self._c.machine.force_threshold_mn
+        # Not only while it steps: the sensor's thread has stopped the motor before this is heard.
+        limit = self._c.machine.force_threshold_mn
+        if force_mn >= limit and self.state is PumpState.RUNNING:
             self._fault(
                 AlarmCode.OCCLUSION, f"the plunger is pushed with {force_mn} mN (limit {limit})"
             )
@@ -374,8 +377,8 @@ class Pump:
             if not job.why:
                 job.why, job.fault = text, True
         self._halt()
-        if self.state is PumpState.FAULTED:
-            return
+        if self.state in (PumpState.FAULTED, PumpState.INHIBITED):
+            return  # the first cause stands, and nothing moves
         if self.state is PumpState.STARTING and not self._recovered:
             self._was = PumpState.FAULTED
             return
@@ -451,6 +454,8 @@ class Pump:
             self._alarms.raise_(
                 AlarmCode.NO_LIVE_STOP, "no client, touchscreen or stop button was live for 3 s"
             )
+        if self._basal.on and self._basal.held_since_ns is None:
+            self._alarms.clear(AlarmCode.LIMIT_HELD)
         self._watch_reservoir()
 
     def _watch_reservoir(self) -> None:
@@ -485,13 +490,25 @@ class Pump:
                 self._fault(AlarmCode.EMPTY, "the reservoir is empty")
             return 0
         if motion is Motion.DOSE:
-            past = self._bolus.past()
             asked_uu = held_uu - uncounted_uu + mechanics.uu_of_up(steps)
-            for window_ns, limit_uu in ((HOUR_NS, limits.hourly_uu), (DAY_NS, limits.daily_uu)):
-                if self._used(past, window_ns) + asked_uu > limit_uu:
-                    self._hold(limit_uu, window_ns)
-                    return 0
+            full = self._full_window(limits, asked_uu)
+            if full is not None:
+                self._hold(*full)
+                return 0
         return steps
+
+    def _full_window(self, limits: Limits, asked_uu: int) -> tuple[int, int] | None:
+        """Return limit and length of the window that ``asked_uu`` more would overfill, or None."""
+        past = self._bolus.past()
+        for window_ns, limit_uu in ((HOUR_NS, limits.hourly_uu), (DAY_NS, limits.daily_uu)):
+            if self._used(past, window_ns) + asked_uu > limit_uu:
+                return limit_uu, window_ns
+        return None
+
+    def _has_room(self) -> bool:
+        """Say whether the windows have room for two leases: then held basal may go on."""
+        limits = self._c.limits
+        return limits is not None and not self._full_window(limits, 2 * self._c.machine.lease_uu)
 
     def _used(self, past: Sequence[Past], window_ns: int) -> int:
         return sum(one.amount_uu for one in past if one.at_ns >= self._c.now_ns - window_ns)
@@ -541,16 +558,7 @@ class Pump:
 
     def _recover(self, rows: Sequence[Row]) -> None:
         self._recovered = True
-        for row in rows:
-            body = row.entry.body
-            if row.entry.kind == "closed" and body["certainty"] != Certainty.EXACT.value:
-                low, high = body["confirmed_steps"], body["maximum_steps"]
-                mechanics = self._c.machine.mechanics
-                self._alarms.raise_(
-                    AlarmCode.DELIVERY_UNCERTAIN,
-                    f"between {format_dose(mechanics.uu_of(low))} and "
-                    f"{format_dose(mechanics.uu_of_up(high))} went out ({low} to {high} steps)",
-                )
+        self._tell_uncertain([row.entry.body for row in rows if row.entry.kind == "closed"])
         if not self._clean_start:
             self._alarms.raise_(
                 AlarmCode.UNCLEAN_RESTART, "pumpd ended without a clean stop; no dose was resumed"
@@ -559,7 +567,8 @@ class Pump:
         if bad:
             self._alarms.raise_(AlarmCode.HISTORY_UNKNOWN, "; ".join(one.text for one in bad))
         if not self._clean_start or self._was is PumpState.FAULTED or bad:
-            self._why = ["the pump did not end cleanly: acknowledge the alarms, then resume"]
+            unclean = "the pump did not end cleanly: acknowledge the alarms, then resume"
+            self._why = [one.text for one in bad] or [unclean]
             self._move(PumpState.FAULTED, "recovery")
             self._say_ready(ok=False)
             return
@@ -705,16 +714,28 @@ class Pump:
             bodies.append(self._closed_body(job, bounds))
         entries: list[Entry] = self._motor.closing_entries()
         entries += [self._c.entry("closed", body) for body in bodies]
-        uncertain = [b for b in bodies if b["certainty"] != Certainty.EXACT.value]
         if not entries:
             self._closed([])
             return
         self._c.write(entries, self._closed)
-        if uncertain:
-            low = sum(b["confirmed_steps"] for b in uncertain)
-            high = sum(b["maximum_steps"] for b in uncertain)
+        self._tell_uncertain(bodies)
+
+    def _tell_uncertain(self, bodies: Sequence[Mapping[str, Any]]) -> None:
+        """Raise the alarm for doses that are not exact: each with its own two bounds."""
+        mechanics = self._c.machine.mechanics
+        texts = []
+        for body in bodies:
+            if body["certainty"] == Certainty.EXACT.value:
+                continue
+            low, high = body["confirmed_steps"], body["maximum_steps"]
+            kind = self._c.book.doses[body["request_id"]].kind
+            texts.append(
+                f"{kind}: between {format_dose(mechanics.uu_of(low))} and "
+                f"{format_dose(mechanics.uu_of_up(high))} went out ({low} to {high} steps)"
+            )
+        if texts:
             self._alarms.raise_(
-                AlarmCode.DELIVERY_UNCERTAIN, f"between {low} and {high} steps went out"
+                AlarmCode.DELIVERY_UNCERTAIN, "; ".join(sorted(texts, reverse=True))
             )
 
     def _closed(self, rows: Sequence[Row]) -> None:
@@ -902,7 +923,11 @@ class Pump:
 
     def _stop(self, asked: Asked) -> None:
         why = "stopped by a person" if asked.method == "stop" else "suspended by a person"
-        ids = [one.request_id for one in self._motor.jobs.values() if not one.closing]
+        ids = [
+            one.request_id
+            for one in self._motor.jobs.values()
+            if not one.closing and one.start_ns <= self._c.now_ns
+        ]
         if asked.params.get("what") == "bolus":
             ids = [self._bolus.job.request_id] if self._bolus.job else []
             self._end_bolus(why)

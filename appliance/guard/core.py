@@ -94,11 +94,12 @@ class Budgets:
 
     def of(self, motion: int) -> int:
         """Return the budget of one motion, 0 for a motion that does not exist."""
-        return {
+        steps: dict[int, int] = {
             Motion.DOSE: self.dose_steps,
             Motion.PRIME: self.prime_steps,
             Motion.REWIND: self.rewind_steps,
-        }.get(Motion(motion), 0)
+        }
+        return steps.get(motion, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +213,12 @@ class Guard:
         self._alive = False
         self._next_alive_ns = 0
         self._next_judge_ns = 0
+        self._waits = False
         self._wake_ns = 0
         self._next_report_ns = 0
         self._reported: tuple[int, ...] = ()
         self._priority = 0
-        self._sounding = False
+        self._sounding = self._trip is not Trip.NONE
         self._signal_since_ns = 0
         self._turns = 0
         self._to_pumpd: list[Record] = []
@@ -228,7 +230,6 @@ class Guard:
     def turn(self, now_ns: int, mail: Sequence[tuple[Role, Record]], reading: PinReading) -> Result:
         """Count first, then read the mail, then judge, then decide on ENABLE."""
         self._turns += 1
-        self._to_pumpd, self._to_stepper, self._save = [], [], False
         self._look_back(now_ns)
         self._count(now_ns, reading)
         if self._extra_sample is None:
@@ -239,7 +240,10 @@ class Guard:
         if now_ns >= self._next_judge_ns:
             woke_late = self._wake_ns and now_ns - self._wake_ns > self._t.late_ns
             self._next_judge_ns = now_ns + self._t.judge_ns
-            if not woke_late:
+            if woke_late and not self._waits:
+                self._waits = True  # one more period, and no more than one
+            else:
+                self._waits = False
                 self._judge_silence(now_ns)
         self._judge_counts(now_ns)
         self._judge_feedback(now_ns, reading)
@@ -250,13 +254,16 @@ class Guard:
             self._next_alive_ns = now_ns + self._t.alive_ns
         self._report(now_ns)
         self._wake_ns = min(self._next_alive_ns, self._next_judge_ns)
-        return Result(
+        result = Result(
             self._outputs(now_ns),
             self._to_pumpd,
             self._to_stepper,
             self._memory() if self._save else None,
             self._wake_ns,
         )
+        # A trip between two turns, for a wire or a pin, goes out with the next one.
+        self._to_pumpd, self._to_stepper, self._save = [], [], False
+        return result
 
     def joined(self, now_ns: int, role: Role, hello: Hello) -> Result | None:
         """Take a new wire; its hello is its first record."""
@@ -369,7 +376,8 @@ class Guard:
                 self._take(now_ns, lease)
             case LeasesClosed(run, issued_steps):
                 if run == self._run:
-                    self._leased = max(issued_steps, self._counted)
+                    # What is said to be out lowers the allowance, and never raises it.
+                    self._leased = min(self._leased, max(issued_steps, self._counted))
                     self._leases.clear()
                     self._lease_left = 0
                     self._save = True
@@ -383,7 +391,11 @@ class Guard:
             case Signal(priority, sounding):
                 if priority != self._priority:
                     self._signal_since_ns = now_ns
-                self._priority, self._sounding = priority, bool(sounding)
+                self._priority = priority
+                if (
+                    self._trip is Trip.NONE or priority == HIGH
+                ):  # only who shows a trip may pause it
+                    self._sounding = bool(sounding)
             case Alive() | Bye() | Hello():
                 pass
             case _:
@@ -392,7 +404,9 @@ class Guard:
     def _take(self, now_ns: int, lease: Lease) -> None:
         """Write down a lease, unless it is one that no honest pump announces."""
         forward = lease.direction == Direction.FORWARD
-        if forward == (lease.motion == Motion.REWIND):
+        if lease.motion not in list(Motion) or lease.direction not in list(Direction):
+            self._trip_now(Trip.BAD_RECORD, lease.number, now_ns)
+        elif forward == (lease.motion == Motion.REWIND):
             self._trip_now(Trip.REVERSE, lease.number, now_ns)
         elif lease.number <= self._last_lease or lease.steps <= 0 or len(self._leases) > 2:
             self._trip_now(Trip.BAD_RECORD, lease.number, now_ns)
@@ -499,6 +513,7 @@ class Guard:
             return
         self._trip, self._trip_detail, self._trip_at_ns = trip, detail, now_ns
         self._signal_since_ns = now_ns
+        self._sounding = True  # pumpd may be frozen: it is not waited for
         self._to_pumpd.append(Tripped(int(trip), detail, now_ns))
         self._save = True
 

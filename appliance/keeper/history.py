@@ -270,14 +270,29 @@ def _reasons(body: Mapping[str, Any]) -> str:
     return f"{body.get('verb')}: " + "; ".join(texts)
 
 
+def _failed(body: Mapping[str, Any]) -> list[str]:
+    return [str(line) for line in body.get("lines") or [] if ": FAILED: " in str(line)]
+
+
 _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "start": lambda b: f"started, run {b.get('run')}",
+    "start": lambda b: (
+        f"pumpd {b.get('version')} started"
+        + ("" if b.get("clean_before") else "; it had not ended cleanly")
+    ),
+    "run": lambda b: f"run {b.get('run')} of the stepper began",
+    "guard": lambda b: f"the guard tripped: {b.get('text')}",
+    "self_test": lambda b: (
+        "self-test " + ("passed" if b.get("passed") else "FAILED: " + "; ".join(_failed(b)))
+    ),
     "end": lambda b: f"ended: {b.get('why')}",
     "state": lambda b: f"{b.get('from')} to {b.get('to')}: {b.get('why')}",
     "setting": lambda b: f"{b.get('name')}: {b.get('old')} to {b.get('new')} (by {b.get('by')})",
     "alarm": lambda b: f"{b.get('priority')} {b.get('code')} {b.get('event')}: {b.get('text')}",
     "clock": lambda b: f"the wall clock was set by {b.get('step_ns')} ns",
-    "slip": lambda b: f"programme {b.get('programme')} was {b.get('late_ns')} ns late",
+    "slip": lambda b: (
+        f"programme {b.get('programme')} came late {b.get('slips')} times, at worst by "
+        f"{b.get('worst_ns')} ns; put back by {b.get('shift_ns')} ns in all"
+    ),
     "refused": _reasons,
 }
 

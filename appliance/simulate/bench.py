@@ -112,6 +112,7 @@ class VirtualBench:
         self._answers: dict[int, m.Answer] = {}
         self.snapshots: list[Mapping[str, Any]] = []
         self.log: list[m.Effect] = []
+        self.stepper_said: list[Record] = []
         self.stalled_disk = False
         self._queued: list[m.Write] = []
         self.pump: Pump | None = None
@@ -187,6 +188,10 @@ class VirtualBench:
         """End the client's connection; the next request is from a new one."""
         self._post(m.ClientGone(self._connection))
         self._connection += 1
+
+    def force(self, force_mn: int) -> None:
+        """Have the force sensor say this push, in millinewtons."""
+        self._post(m.Force(force_mn))
 
     def urgent_stop(self) -> None:
         """Send the stepper a stop, as the server's own thread does."""
@@ -486,6 +491,7 @@ class VirtualBench:
         for record in to_guard:
             self._to_guard.append((Role.STEPPER, record))
             self._wakes["guard"] = self.now_ns
+        self.stepper_said = [*self.stepper_said[-199:], *to_pumpd]
         for record in to_pumpd:
             self._post(m.FromStepper(self._runs, record))
         # A step and its successor never share an instant, so a due deadline is the next nanosecond.
@@ -541,7 +547,7 @@ class VirtualBench:
                 except WireLost as error:
                     self._post(m.StepperLost(run, str(error)))
             case m.KillStepper():
-                self._end_stepper(clean=False)
+                self._end_stepper(clean="stepper" not in self.frozen)
             case m.Check():
                 self._post(m.Checked([m.CheckResult("disk", ok=True, text="virtual")]))
             case m.Reply(token, answer):

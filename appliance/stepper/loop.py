@@ -176,6 +176,7 @@ class Stepper:
         self._deferred: list[Stop] = []
         self._test_left = 0
         self._test_edges = 0
+        self._test_worst_ns = 0
         self._fault: End | None = None
         self._slip_instants: deque[int] = deque(maxlen=_SLIPS_ALLOWED + 1)
         self._next_beat_ns = 0
@@ -477,9 +478,15 @@ class Stepper:
             self._test_left = 0
             self._end_all(End.PIN_FAULT, now_ns, 0)
             return
+        if self._test_edges:  # the first one has nothing to be late against
+            due_ns = max(self._last_step_ns + self._t.min_interval_ns, self._ready_ns)
+            self._test_worst_ns = max(self._test_worst_ns, now_ns - due_ns)
         self._last_step_ns = now_ns
         self._test_left -= 1
         self._test_edges += 1
+        if self._test_left == 0:
+            total = ProgrammeTotal(0, self._test_edges, 0, 0, self._test_worst_ns)
+            self._to_pumpd.append(total)
         self._report_now = True
 
     # ------------------------------------------------------------------ endings

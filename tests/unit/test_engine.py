@@ -633,3 +633,48 @@ def test_sr_36_f04_edges_of_a_guard_that_slept_are_never_called_confirmed(frozen
     bench.run(5)
     bounds(bench)
     assert (bench.state == "faulted") == (frozen_s > 0.04)
+
+
+@pytest.mark.parametrize("relieved", [False, True])
+def test_sr_26_an_occlusion_is_named_though_the_sensor_stopped_the_motor_first(
+    relieved: bool,  # noqa: FBT001
+) -> None:
+    bench = VirtualBench(basal_uu_per_h=6_000_000)
+    request_id = bench.start_bolus("5")
+    bench.run(10)
+    before = bench.truth_steps
+    bench.urgent_stop()
+    bench.force(14_147)
+    bench.run(0.02)
+    if relieved:
+        bench.force(9_000)
+    bench.run(5)
+    assert bench.state == "faulted"
+    assert "Occlusion" in [one["name"] for one in bench.snapshot()["alarms"]]
+    assert "14147 mN" in bench.dose(request_id)["why"]
+    assert bench.truth_steps - before <= 1
+    bench.ask("alarms.acknowledge", number=None)
+    if not relieved:
+        with pytest.raises(Refusal, match="free the line"):
+            bench.ask("resume")
+
+
+def test_basal_that_goes_on_after_a_full_window_is_not_called_held_any_more() -> None:
+    bench = VirtualBench(basal_uu_per_h=5_000_000, pace=20)
+    bench.ask("limits.set", **{**LIMITS, "hourly_uu": 2_000_000, "daily_uu": 300_000_000})
+    bench.run(2_400)
+    assert bench.snapshot()["basal_held"]
+    held_rows = len(bench.rows("intent"))
+    bench.run(900)
+    assert len(bench.rows("intent")) - held_rows <= 1, "a full window writes no row a minute"
+    bench.run_until(lambda: not bench.snapshot()["basal_held"], 3_600)
+    bench.run(60)
+    assert not [one for one in bench.snapshot()["alarms"] if one["code"] == "A13" and one["active"]]
+
+
+def test_sr_57_the_self_test_measures_how_late_its_edges_came() -> None:
+    bench = VirtualBench(basal_uu_per_h=0)
+    lines = {one["name"]: one["text"] for one in bench.snapshot()["self_test"]}
+    assert "at most 0 us late" in lines["real time"]
+    total = [r for r in bench.stepper_said if type(r).__name__ == "ProgrammeTotal"]
+    assert [(one.number, one.issued_steps) for one in total][:1] == [(0, 4)]

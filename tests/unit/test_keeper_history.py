@@ -201,7 +201,7 @@ def test_a_lease_without_a_count_is_open_and_may_have_moved_in_full(
 def test_what_is_no_dose_has_an_id_and_a_sentence(ledger: SqliteLedger, history: History) -> None:
     ledger.append(
         [
-            entry("start", run=7),
+            entry("start", version="1.2", clean_before=False),
             entry("state", **{"from": "stopped", "to": "running", "why": "resumed"}),
             entry("setting", name="max_bolus_uu", old=10_000_000, new=5_000_000, by="uid 0"),
             entry("checkpoint", book={"x": 1}),
@@ -215,20 +215,25 @@ def test_what_is_no_dose_has_an_id_and_a_sentence(ledger: SqliteLedger, history:
                 "alarm", number=1, code="A05", priority="low", event="raised", text="low reservoir"
             ),
             entry("clock", step_ns=3 * S),
-            entry("slip", programme=2, late_ns=60_000_000),
+            entry("slip", programme=2, slips=1, worst_ns=60_000_000, shift_ns=60_000_000),
             entry("a_new_kind", what="ever", parts=[1, None]),
             entry("end", why="SIGTERM"),
         ]
     )
     rows = history.page()["rows"]
     assert [(row["id"], row["kind"], row["text"]) for row in reversed(rows)] == [
-        ("1", "start", "started, run 7"),
+        ("1", "start", "pumpd 1.2 started; it had not ended cleanly"),
         ("2", "state", "stopped to running: resumed"),
         ("3", "setting", "max_bolus_uu: 10000000 to 5000000 (by uid 0)"),
         (request(3), "refused", "bolus: too much; late"),
         ("6", "alarm", "low A05 raised: low reservoir"),
         ("7", "clock", "the wall clock was set by 3000000000 ns"),
-        ("8", "slip", "programme 2 was 60000000 ns late"),
+        (
+            "8",
+            "slip",
+            "programme 2 came late 1 times, at worst by 60000000 ns; "
+            "put back by 60000000 ns in all",
+        ),
         ("9", "a_new_kind", "parts [1, None], what ever"),
         ("10", "end", "ended: SIGTERM"),
     ]

@@ -392,9 +392,8 @@ class Guard:
                 if priority != self._priority:
                     self._signal_since_ns = now_ns
                 self._priority = priority
-                if (
-                    self._trip is Trip.NONE or priority == HIGH
-                ):  # only who shows a trip may pause it
+                # Only a pumpd that shows the trip may pause its sound.
+                if self._trip is Trip.NONE or priority == HIGH:
                     self._sounding = bool(sounding)
             case Alive() | Bye() | Hello():
                 pass
@@ -440,6 +439,9 @@ class Guard:
 
     def _beat(self, now_ns: int, beat: Beat) -> None:
         self._beat_ns = now_ns
+        if not self._readback:
+            # Without the wire the stepper's word is all there is, for leases and budgets alike.
+            self._spend(now_ns, max(0, beat.issued_steps - self._issued))
         self._issued = beat.issued_steps
         self._armed = bool(beat.armed)
         self._want = bool(beat.want_enable)

@@ -1191,6 +1191,19 @@ def test_sr_57_test_edges_go_out_at_rest_and_with_enable_off() -> None:
     assert min(b - a for a, b in pairwise(bench.axis.edges)) == MIN_INTERVAL_MS * MS
 
 
+def test_sr_57_the_lateness_of_the_test_edges_is_told_when_the_last_is_out() -> None:
+    bench = Bench()
+    bench.turn(Edges(3))
+    bench.run_until(S)
+    assert bench.total(0) == ProgrammeTotal(0, 3, 0, 0, 0)
+    bench.turn(Edges(3))
+    for late_ms in (0, 4, 1):
+        bench.at(max(bench.now_ns, bench.axis.edges[-1] + MIN_INTERVAL_MS * MS) + late_ms * MS)
+    assert bench.progress().test_edges == 6
+    assert bench.total(0).issued_steps == 6
+    assert bench.total(0).worst_ns >= 4 * MS
+
+
 def test_sr_57_no_test_edge_goes_out_while_a_programme_runs() -> None:
     bench = running(1)
     bench.turn(Edges(5))

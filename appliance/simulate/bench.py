@@ -35,10 +35,10 @@ WIDE_LIMITS = Limits(25_000_000, 60_000_000, 300_000_000, 35_000_000, 10)
 """Limits that stay out of the way of a test that is about something else."""
 _IDS = UUID("0b7a3f52-54f5-5b0e-8f5e-3f2c9f3a1d10")
 _START_UTC_NS = 1_800_000_000 * NS_PER_S
+_READBACK = 5
 _PINS = {
     "enable_n": 22,
     "alive": 23,
-    "readback": 5,
     "enable_feedback_n": 6,
     "stop_button_n": 13,
     "buzzer": 12,
@@ -281,7 +281,8 @@ class VirtualBench:
 
     def start_guard(self) -> None:
         """Start a guard with what its file remembers."""
-        lines = guard_hardware(self.bench.factories, **_PINS)
+        readback = _READBACK if self._readback else None
+        lines = guard_hardware(self.bench.factories, readback=readback, **_PINS)
         self._guard_lines = lines
         self.guard = guards.Guard(
             timing=guards.Timing.at(self._pace),

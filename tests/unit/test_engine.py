@@ -523,11 +523,16 @@ def test_hold_off_delivers_whole_full_steps_even_when_it_is_stopped() -> None:
     bounds(bench)
 
 
-def test_without_a_read_back_the_stepper_confirms_and_every_row_says_so() -> None:
-    bench = VirtualBench(readback=False, basal_uu_per_h=0)
+@pytest.mark.parametrize("hold", ["reduced", "off"])
+def test_without_a_read_back_the_stepper_confirms_and_every_row_says_so(hold: str) -> None:
+    bench = VirtualBench(readback=False, hold=hold, basal_uu_per_h=0)
     dose = bench.bolus("0.5")
+    assert dose["outcome"] == "done"
     assert dose["confirmed_steps"] == bench.truth_steps
     assert {row.entry.body["confirmed_by"] for row in bench.rows("count")} == {"issue"}
+    bench.run(15)
+    again = bench.bolus("0.5")
+    assert dose["confirmed_steps"] + again["confirmed_steps"] == bench.truth_steps
 
 
 @pytest.mark.parametrize("lead_um", [1_000, 2_000])

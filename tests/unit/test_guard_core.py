@@ -82,6 +82,8 @@ class Bench:
         self.want = False
         self.turns = 0
         self.mail: list[tuple[Role, Record]] = []
+        self.delay_ns = 0
+        self.on_the_way: list[tuple[int, Record]] = []
         if up:
             self.rise()
 
@@ -152,7 +154,9 @@ class Bench:
             self.now_ns = max(self.now_ns, next_ns)
             if self.beats and self.now_ns >= self.next_beat_ns:
                 self.next_beat_ns = self.now_ns + self.beat_ms * MS
-                self.mail.append((Role.STEPPER, self.beat()))
+                self.on_the_way.append((self.now_ns + self.delay_ns, self.beat()))
+            while self.on_the_way and self.on_the_way[0][0] <= self.now_ns:
+                self.mail.append((Role.STEPPER, self.on_the_way.pop(0)[1]))
             if self.alive and self.now_ns >= self.next_alive_ns:
                 self.next_alive_ns = self.now_ns + 100 * MS
                 self.mail.append((Role.PUMPD, Alive(1)))
@@ -220,6 +224,19 @@ def test_edges_before_enable_is_seen_on_are_doubtful() -> None:
     bench.step(1)
     counted = bench.counted
     assert (counted.counted_steps, counted.doubtful_steps) == (1, 1)
+
+
+def test_edges_between_setting_enable_and_seeing_it_are_doubtful() -> None:
+    bench = Bench()
+    bench.lease(100)
+    bench.wish_for(on=True)
+    bench.run_for(0)
+    assert bench.outputs.enable
+    bench.step(2)  # by the next reading ENABLE is on: whether it was for these, nobody knows
+    bench.run_for(60 * MS)
+    bench.step(1)
+    counted = bench.counted
+    assert (counted.counted_steps, counted.doubtful_steps) == (1, 2)
 
 
 def test_edges_while_enable_goes_off_are_doubtful_and_later_ones_stand_apart(armed: Bench) -> None:
@@ -433,6 +450,17 @@ def test_sr_24_extra_edges_that_were_only_early_are_no_trip(armed: Bench) -> Non
         armed.issued += 2
         armed.run_for(60 * MS)
     assert armed.trips == []
+
+
+def test_sr_24_beats_that_are_on_their_way_for_a_while_show_no_extra_edges(armed: Bench) -> None:
+    armed.delay_ns = 60 * MS
+    armed.dose(3 * S, 10 * MS)
+    assert armed.trips == []
+    armed.edges += 2
+    since_ns = armed.now_ns
+    armed.run_for(S)
+    assert armed.trips == [Trip.EXTRA_EDGES]
+    assert armed.off_after_ns(since_ns) <= 250 * MS
 
 
 @pytest.mark.parametrize("interval_ns", [BOLUS_NS, BASAL_NS], ids=["bolus", "basal"])
@@ -847,6 +875,18 @@ def test_sr_29_enable_goes_on_by_the_steppers_wish_and_is_told_when_it_is_seen()
     assert kinds[-1] == 1
     on_ns = next(at for at, outputs in bench.trace if outputs.enable)
     assert on_ns - bench.trace[0][0] <= 60 * MS
+
+
+def test_sr_29_enable_is_not_told_in_the_turn_that_sets_it_whatever_the_feedback_says() -> None:
+    bench = Bench()
+    bench.lease(27)
+    bench.feedback = True
+    bench.wish_for(on=True)
+    bench.run_for(0)
+    assert bench.outputs.enable  # only now is the pin set
+    assert not any(isinstance(one, Enable) and one.on for one in bench.to_stepper)
+    bench.run_for(60 * MS)
+    assert bench.to_stepper[-1] == Enable(1, 1)
 
 
 def test_sr_29_enable_that_is_never_seen_is_never_told_and_trips() -> None:

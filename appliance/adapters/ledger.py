@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from appliance.domain.history import GENESIS, chained, read_text, row_text
+from appliance.domain.history import (
+    APPLICATION_ID,
+    GENESIS,
+    chained,
+    read_text,
+    row_text,
+)
 from appliance.errors import AlreadyRunning, BrokenChain, LedgerFault, LedgerUnknown, NewerLedger
 from appliance.ports import Entry, Row
 
-APPLICATION_ID = 0x42504C47
-"""What stands in the header of every ledger: "BPLG"."""
 SCHEMA = 1
 """The newest schema this code knows: the number of the last migration."""
 

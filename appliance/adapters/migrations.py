@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
-from appliance.adapters.ledger import APPLICATION_ID
+from appliance.domain.history import APPLICATION_ID
 
 LEDGER = Migrations("benchpump-ledger")
 

@@ -14,6 +14,9 @@ from functools import lru_cache
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any, Protocol
 
+APPLICATION_ID = 0x42504C47
+"""What stands in the header of every ledger: "BPLG"."""
+
 GENESIS = bytes(32)
 """What row 1 follows."""
 

@@ -18,8 +18,8 @@ import pytest
 from sqlite_utils import Database, Migrations
 
 from appliance.adapters import migrations
-from appliance.adapters.ledger import APPLICATION_ID, LedgerReader, SqliteLedger, connect_to_read
-from appliance.domain.history import GENESIS
+from appliance.adapters.ledger import LedgerReader, SqliteLedger, connect_to_read
+from appliance.domain.history import APPLICATION_ID, GENESIS
 from appliance.errors import (
     AlreadyRunning,
     BrokenChain,

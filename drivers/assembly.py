@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from drivers.edge_counter import EdgeCounter
 from drivers.gpio import NowNs, PinFactories
-from drivers.lines import EndStop, Line, Output
+from drivers.lines import EndStop, Line, Output, WatchedLine
 from drivers.step_dir import StepDirAxis
 
 
@@ -63,7 +63,7 @@ class GuardHardware:
     enable: Output
     alive: Output
     counter: EdgeCounter | None
-    enable_feedback: Line
+    enable_feedback: WatchedLine
     stop_button: Line | None
     buzzer: Output
     lamps: Lamps
@@ -147,7 +147,7 @@ def guard_hardware(
         counter = None
         if readback is not None:
             counter = _kept(stack, EdgeCounter(factories, readback))
-        feedback = _kept(stack, Line(factories, enable_feedback_n, name="ENABLE feedback"))
+        feedback = _kept(stack, WatchedLine(factories, enable_feedback_n, name="ENABLE feedback"))
         beat = _kept(stack, Output(factories, alive, name="ALIVE"))
         enable = _kept(stack, Output(factories, enable_n, name="ENABLE", active_low=True))
         return GuardHardware(

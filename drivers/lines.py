@@ -49,6 +49,33 @@ class Line:
         self._device.close()
 
 
+class WatchedLine(Line):
+    """A line of which no moment is missed: it knows whether it left its active level between reads.
+
+    A level that is read shows one instant: ENABLE may have gone and come back before it is read.
+    """
+
+    def __init__(self, factories: PinFactories, pin: int, *, name: str) -> None:
+        super().__init__(factories, pin, name=name)
+        self._lost = False
+        with pin_faults(self._name):
+            try:
+                self._pin.edges = "both"
+                self._pin.when_changed = self._changed
+            except _PIN_ERRORS:
+                self._device.close()
+                raise
+
+    def was_lost(self) -> bool:
+        """Return whether the line left its active level since the last call."""
+        lost, self._lost = self._lost, False
+        return lost
+
+    def _changed(self, _ticks: object, level: object) -> None:
+        if bool(level) != bool(self._active_level):
+            self._lost = True
+
+
 class Output:
     """``ports.OutputLine`` over a gpiozero output; it is inactive from the first instant on."""
 

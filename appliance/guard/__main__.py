@@ -71,7 +71,7 @@ class _Pins:
         enable_on = hardware.enable_feedback.is_active()
         edges = hardware.counter.count() if hardware.counter else 0
         button = hardware.stop_button.is_active() if hardware.stop_button else False
-        return PinReading(enable_on, edges, button)
+        return PinReading(enable_on, edges, button, hardware.enable_feedback.was_lost())
 
     def write(self, outputs: Outputs) -> None:
         """Set ENABLE first when it goes off, last when it goes on."""

@@ -111,6 +111,8 @@ class PinReading:
     enable_on: bool
     edges: int
     button: bool
+    enable_lost: bool = False
+    """The feedback was off at some moment since the last reading, whatever it says now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +232,7 @@ class Guard:
     def turn(self, now_ns: int, mail: Sequence[tuple[Role, Record]], reading: PinReading) -> Result:
         """Count first, then read the mail, then judge, then decide on ENABLE."""
         self._turns += 1
-        self._look_back(now_ns)
+        self._look_back(now_ns, reading)
         self._count(now_ns, reading)
         if self._extra_sample is None:
             self._extra_sample = (now_ns, self._counted)
@@ -314,13 +316,14 @@ class Guard:
 
     # ------------------------------------------------------------------ counting
 
-    def _look_back(self, now_ns: int) -> None:
-        """Know of a lapse by the guard's own clock: ALIVE was late, so the one-shot let go.
+    def _look_back(self, now_ns: int, reading: PinReading) -> None:
+        """Know of a lapse of ENABLE since the last turn, by the guard's own clock and by the line.
 
-        The feedback alone does not tell: by the time it is read the gate may be open again.
+        The level alone does not tell: by the time it is read the gate may be open again.
         """
         late_ns = now_ns - self._toggled_ns if self._toggled_ns is not None else 0
-        self._lapsed = self._one_shot and self._enable and late_ns >= self._t.lapse_ns
+        overslept = self._one_shot and self._enable and late_ns >= self._t.lapse_ns
+        self._lapsed = overslept or (self._is_on() and reading.enable_lost)
         if self._lapsed:
             self._trip_now(Trip.FEEDBACK, late_ns, now_ns)
 

@@ -449,6 +449,7 @@ class VirtualBench:
             lines.enable_feedback.is_active(),
             lines.counter.count() if lines.counter else 0,
             lines.stop_button.is_active() if lines.stop_button else False,
+            lines.enable_feedback.was_lost(),
         )
         mail, self._to_guard = self._to_guard, []
         result = self.guard.turn(self.now_ns, mail, reading)

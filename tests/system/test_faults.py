@@ -56,15 +56,27 @@ def pump(demo: RunningDemo) -> Iterator[RunningDemo]:
 
 @contextlib.contextmanager
 def delivering(demo: RunningDemo, what: str) -> Iterator[None]:
-    """Run a bolus, or basal alone, and wait until it steps."""
-    before = demo.truth_steps()
-    if what == "basal":
-        demo.moved_since(before, 3)
-        yield
-        return
-    with demo.bolus(BOLUS_UU):
-        demo.moved_since(before, 60)
-        yield
+    """Run a bolus, or basal alone, and wait until it steps.
+
+    A pump that stopped before the test has done anything was stopped by a computer that stood
+    still: it is brought back, and the ground is laid again.
+    """
+    for _ in range(4):
+        before, steps = demo.truth_steps(), 3 if what == "basal" else 60
+        with contextlib.ExitStack() as stack:
+            if what != "basal":
+                stack.enter_context(demo.bolus(BOLUS_UU))
+
+            def settled(before: int = before, steps: int = steps) -> str:
+                if demo.truth_steps() - before >= steps:
+                    return "moving"
+                return "stopped" if demo.status().state == "faulted" else ""
+
+            if wait_for(settled, f"{what} steps, or the pump stops", 30.0) == "moving":
+                yield
+                return
+        demo.recover()
+    pytest.fail("the computer stands still too often")
 
 
 def suspended(demo: RunningDemo) -> None:

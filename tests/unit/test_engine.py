@@ -683,3 +683,19 @@ def test_sr_57_the_self_test_measures_how_late_its_edges_came() -> None:
     assert "at most 0 us late" in lines["real time"]
     total = [r for r in bench.stepper_said if type(r).__name__ == "ProgrammeTotal"]
     assert [(one.number, one.issued_steps) for one in total][:1] == [(0, 4)]
+
+
+def test_sr_36_a_gap_of_enable_between_two_looks_of_the_guard_is_seen() -> None:
+    bench = VirtualBench(basal_uu_per_h=0)
+    bench.start_bolus("2", speed="fast")
+    bench.run(10)
+    bench.frozen.add("guard")
+    bench.plant.inject("one_shot", {"stays": "closed"}, bench.now_ns)
+    bench.run(0.004)
+    gone = bench.plant.status(bench.now_ns)["enable"]
+    bench.plant.clear("one_shot", bench.now_ns)
+    bench.frozen.clear()
+    bench.run(3)
+    assert not gone
+    assert bench.state == "faulted"
+    bounds(bench)

@@ -147,8 +147,8 @@ def test_sr_24_f55_extra_edges_trip_the_guard(pump: RunningDemo, rate: str) -> N
 @pytest.mark.parametrize("rate", ["bolus", "basal"])
 @again_if_the_host_stalled
 def test_sr_58_a_silent_stepper_trips_the_guard(pump: RunningDemo, rate: str) -> None:
-    pid = pump.pid("pump-stepper")
     with delivering(pump, rate):
+        pid = pump.pid("pump-stepper")
         since_ns = time.monotonic_ns()
         os.kill(pid, signal.SIGSTOP)
         took_ms = off_after(pump, since_ns)

@@ -170,7 +170,6 @@ class Stepper:
         self._ready_ns = -NO_LIMIT
         self._tail_until_ns = 0
         self._stalled_since_ns: int | None = None
-        self._resumed_ns = -NO_LIMIT
         self._bursting: _Running | None = None
         self._burst_left = 0
         self._deferred: list[Stop] = []
@@ -270,10 +269,8 @@ class Stepper:
             self._answered_ns = max(self._answered_ns, now_ns)
             self._next_beat_ns = now_ns
         programme.plan()
-        # It came late, or the one before it ended late in a stall: no lateness of the loop's.
-        free_ns = max(now_ns, self._resumed_ns)
-        if free_ns - programme.due_ns > self._absorbs_ns(programme):
-            programme.put_back(free_ns)
+        if now_ns - programme.due_ns > self._absorbs_ns(programme):
+            programme.put_back(now_ns)  # it came late: that is no lateness of the loop's
         self._running.append(programme)
 
     def _give(self, number: int, carry: int, now_ns: int) -> None:
@@ -362,7 +359,6 @@ class Stepper:
         up.
         """
         self._stalled_since_ns = None
-        self._resumed_ns = now_ns
         for programme in self._running:
             if programme.due_ns < now_ns:
                 programme.put_back(now_ns)

@@ -824,6 +824,15 @@ def test_a_programme_too_fast_for_the_motor_still_slips_and_ends_where_the_loop_
             assert bench.total(1).slips == slips
 
 
+def test_what_the_motor_was_too_slow_for_is_not_made_up_after_the_programmes_time() -> None:
+    bench = Bench()
+    bench.turn(PLENTY, programme(1, 2_000, until_ns=400 * MS))
+    bench.run_until(2 * S)
+    assert bench.reasons() == {1: End.DONE}
+    assert bench.axis.edges[-1] <= 450 * MS
+    assert bench.steps <= 450 // MIN_INTERVAL_MS
+
+
 def test_sr_22_a_stop_of_one_too_fast_leaves_less_than_a_microstep_to_carry() -> None:
     bench = Bench()
     bench.turn(PLENTY, programme(1, 2_000, steps=10_000))

@@ -15,6 +15,7 @@ import threading
 from dataclasses import astuple, fields
 from pathlib import Path
 
+from appliance.errors import LedgerFault
 from appliance.guard.core import Memory
 from appliance.records import Head
 
@@ -32,11 +33,16 @@ class MemoryFile:
         self._generation = 0
 
     def load(self) -> Memory | None:
-        """Return the newer of the two sound slots, or None where there is none."""
+        """Return the newer of the two sound slots, or None where there is none.
+
+        Raises LedgerFault where the file is there and cannot be read.
+        """
         try:
             raw = self._path.read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise LedgerFault(f"the guard's file {self._path}: {error.strerror}") from error
         found: list[tuple[int, Memory]] = []
         for at in (0, _SLOT):
             slot = raw[at : at + _SLOT]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.errors import LedgerFault
 from appliance.guard.core import Memory
 from appliance.guard.store import MemoryFile, Saver
 from appliance.records import Head, Trip
@@ -212,6 +213,21 @@ def test_f26_a_folder_that_is_not_there_is_an_error_that_names_the_file(tmp_path
     with pytest.raises(OSError, match="absent/guard"):
         MemoryFile(path).save(OLD)
     assert MemoryFile(path).load() is None
+
+
+def test_f26_a_file_that_is_there_and_cannot_be_read_is_a_fault_and_not_a_new_pump(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.mkdir()
+    with pytest.raises(LedgerFault, match="guard: Is a directory"):
+        MemoryFile(path).load()
+
+    def refused(_path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    with pytest.raises(LedgerFault, match="Permission denied"):
+        MemoryFile(path).load()
 
 
 def test_others_may_not_read_the_file(path: Path) -> None:

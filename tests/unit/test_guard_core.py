@@ -66,7 +66,7 @@ class Bench:
             pid=99,
         )
         self.edges = 0
-        self.button = False
+        self.button = self.lost = False
         self.feedback: bool | None = None  # None: ENABLE as the guard sets it
         self.outputs = Outputs(*(False,) * 6)
         self.trace: list[tuple[int, Outputs]] = []
@@ -130,7 +130,7 @@ class Bench:
     def turn(self) -> None:
         enable_on = self.outputs.enable if self.feedback is None else self.feedback
         mail, self.mail = self.mail, []
-        reading = PinReading(enable_on, self.edges, self.button)
+        reading = PinReading(enable_on, self.edges, self.button, self.lost)
         result = self.guard.turn(self.now_ns, mail, reading)
         self.outputs, self.wake_ns = result.outputs, result.wake_ns
         self.trace.append((self.now_ns, result.outputs))
@@ -737,6 +737,32 @@ def test_f16_a_guard_that_slept_longer_than_the_one_shot_holds_trips_itself(
     else:
         assert armed.trips == [Trip.FEEDBACK]
         assert (counted.counted_steps, counted.doubtful_steps) == (10, 3)
+
+
+def test_f60_enable_that_was_off_for_a_moment_between_two_looks_trips(armed: Bench) -> None:
+    armed.dose(S, 100 * MS)
+    armed.step(2)
+    armed.lost = True
+    since_ns = armed.now_ns
+    armed.turn()
+    assert armed.trips == [Trip.FEEDBACK]
+    assert armed.off_after_ns(since_ns) == 0
+    armed.lost = False
+    counted = armed.counted
+    assert (counted.counted_steps, counted.doubtful_steps) == (10, 2)
+
+
+def test_f60_enable_that_was_off_before_it_was_ever_seen_on_is_no_lapse() -> None:
+    bench = Bench()
+    bench.lost = True
+    bench.lease(27)
+    bench.wish_for(on=True)
+    bench.run_for(0)
+    bench.turn()
+    bench.lost = False
+    bench.run_for(60 * MS)
+    assert bench.trips == []
+    assert bench.outputs.enable
 
 
 def test_f09_a_guard_that_always_wakes_late_judges_all_the_same(ungated: Bench) -> None:

@@ -741,6 +741,7 @@ def test_f16_a_guard_that_slept_longer_than_the_one_shot_holds_trips_itself(
 
 def test_f60_enable_that_was_off_for_a_moment_between_two_looks_trips(armed: Bench) -> None:
     armed.dose(S, 100 * MS)
+    armed.run_for(30 * MS)
     armed.step(2)
     armed.lost = True
     since_ns = armed.now_ns

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +26,16 @@ def asked(folder: Path, *words: str) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.fixture
-def demo(tmp_path: Path) -> Iterator[RunningDemo]:
-    running = RunningDemo(tmp_path / "D", speed=60).start()
-    try:
-        yield running
-    finally:
-        running.stop()
-
-
 @again_if_the_host_stalled
-def test_the_demo_delivers_what_the_readme_promises(demo: RunningDemo) -> None:
+def test_the_demo_delivers_what_the_readme_promises(tmp_path: Path) -> None:
+    demo = RunningDemo(tmp_path / f"D{len(list(tmp_path.iterdir()))}", speed=60).start()
+    try:
+        deliver_as_promised(demo)
+    finally:
+        demo.stop()
+
+
+def deliver_as_promised(demo: RunningDemo) -> None:
     folder = demo.folder
     demo.moved_since(demo.truth_steps(), 2)
     done = pumpctl(folder, "bolus", "2.5", "--yes", "--wait")

@@ -126,10 +126,10 @@ def largest_window_uu(
     starts.update(at for at in instants if first <= at <= last)
     for edge in edges:
         starts.update(at for at in (edge, edge - window_ns) if first <= at <= last)
-    worst = 0
+    worst, so_far = 0, sums.at(now_ns)
     for start in starts:
         gone = bisect_right(instants, start - 1)
-        ahead = sums.at(start + window_ns) - sums.at(max(start, now_ns))
+        ahead = sums.at(start + window_ns) - (sums.at(start) if start > now_ns else so_far)
         worst = max(worst, behind[-1] - behind[gone] + -(-ahead // NS_PER_H))
     return worst
 

@@ -1,6 +1,5 @@
 """Limits against an oracle that tries every window there is (SR-13, SR-14, SR-15)."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -255,22 +254,6 @@ def test_sr_14_what_a_window_leaves_is_what_can_be_added_to_it() -> None:
     assert left_uu(past, **where, limit_uu=100) == 88
     assert left_uu(past, **where, limit_uu=12) == 0
     assert left_uu(past, **where, limit_uu=11) == 0  # never below it
-
-
-def test_a_busy_day_of_past_and_a_full_schedule_are_judged_in_ten_milliseconds() -> None:
-    now_ns = 10 * DAY_NS
-    past = [Past(now_ns - (1_440 - at) * NS_PER_MIN, 30_000) for at in range(1_440)]
-    half_hour_ns = 30 * NS_PER_MIN
-    plan = [
-        Piece(now_ns + at * half_hour_ns, now_ns + (at + 1) * half_hour_ns, 25_000 + at * 1_000)
-        for at in range(48)
-    ]
-    took_s = []
-    for _ in range(15):  # the best of some, on this thread's own time: others use this computer too
-        began_s = time.thread_time()
-        window_reasons(DEFAULTS, past, plan, now_ns=now_ns, dose_end_ns=now_ns + 10 * NS_PER_MIN)
-        took_s.append(time.thread_time() - began_s)
-    assert min(took_s) < 0.010
 
 
 @pytest.mark.parametrize(

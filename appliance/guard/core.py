@@ -49,6 +49,7 @@ class Timing:
 
     speed: int
     alive_ns: int
+    feed_ns: int
     judge_ns: int
     late_ns: int
     silence_ns: int
@@ -70,6 +71,7 @@ class Timing:
         return Timing(
             speed=speed,
             alive_ns=20 * ms,
+            feed_ns=10 * ms,
             judge_ns=25 * ms,
             late_ns=25 * ms,
             silence_ns=200 * ms,
@@ -250,10 +252,7 @@ class Guard:
         self._judge_counts(now_ns)
         self._judge_feedback(now_ns, reading)
         self._decide(now_ns, reading)
-        if now_ns >= self._next_alive_ns:
-            self._alive = not self._alive
-            self._toggled_ns = now_ns
-            self._next_alive_ns = now_ns + self._t.alive_ns
+        self._feed(now_ns)
         self._report(now_ns)
         self._wake_ns = min(self._next_alive_ns, self._next_judge_ns)
         result = Result(
@@ -549,6 +548,17 @@ class Guard:
             self._seen_on = True
         if self._is_on() != was_on or (self._want and not may):
             self._to_stepper.append(Enable(int(self._is_on()), self._wish))
+
+    def _feed(self, now_ns: int) -> None:
+        """Toggle ALIVE: every 20 ms by itself, and from 10 ms on with any turn that mail brought.
+
+        A beat costs no wake of its own, and leaves the one-shot 40 ms for a late one instead of 30.
+        """
+        fed_ns = self._next_alive_ns - self._t.alive_ns
+        if now_ns >= fed_ns + self._t.feed_ns:
+            self._alive = not self._alive
+            self._toggled_ns = now_ns
+            self._next_alive_ns = now_ns + self._t.alive_ns
 
     def _outputs(self, now_ns: int) -> Outputs:
         priority = HIGH if self._trip is not Trip.NONE else self._priority

@@ -724,6 +724,7 @@ def test_f16_a_guard_that_slept_longer_than_the_one_shot_holds_trips_itself(
 ) -> None:
     """The feedback alone does not tell: it is on again before it is read."""
     armed.dose(S, 100 * MS)
+    armed.run_for(10 * MS)  # the last step has been counted
     while not armed.outputs.enable or armed.trace[-1][1].alive == armed.trace[-2][1].alive:
         armed.run_for(MS)
     armed.now_ns = armed.trace[-1][0] + (20 + late_ms) * MS
@@ -969,12 +970,30 @@ def test_a_pin_that_fails_trips(armed: Bench) -> None:
     assert armed.off_after_ns(since_ns) == 0
 
 
-def test_sr_30_the_one_shot_is_fed_every_20_ms(armed: Bench) -> None:
-    begin = len(armed.trace)
-    armed.run_for(2 * S)
-    levels = [(at, outputs.alive) for at, outputs in armed.trace[begin:]]
+def toggles_of_alive(bench: Bench, span_ns: int) -> set[int]:
+    """Let time pass; return the spans between two toggles of ALIVE in it."""
+    begin = len(bench.trace)
+    bench.run_for(span_ns)
+    levels = [(at, outputs.alive) for at, outputs in bench.trace[begin:]]
     toggles = [at for (_, before), (at, after) in pairwise(levels) if before != after]
-    assert {after - before for before, after in pairwise(toggles)} == {20 * MS}
+    return {after - before for before, after in pairwise(toggles)}
+
+
+def test_sr_30_the_one_shot_is_fed_at_every_beat(armed: Bench) -> None:
+    assert toggles_of_alive(armed, 2 * S) == {10 * MS}
+
+
+def test_sr_30_without_a_beat_the_one_shot_is_fed_within_20_ms(armed: Bench) -> None:
+    armed.beats = armed.alive = False
+    armed.run_for(S)
+    spans_ns = toggles_of_alive(armed, 2 * S)
+    assert min(spans_ns) >= 10 * MS
+    assert max(spans_ns) == 20 * MS
+
+
+def test_sr_30_mail_that_comes_thick_and_fast_feeds_the_one_shot_no_oftener(armed: Bench) -> None:
+    armed.beat_ms = 1
+    assert toggles_of_alive(armed, S) == {10 * MS}
 
 
 # ------------------------------------------------------------------ the stop button

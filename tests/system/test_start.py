@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from demo_harness import RunningDemo, again_if_the_host_stalled, wait_for
+from demo_harness import RunningDemo, wait_for
 
 pytestmark = pytest.mark.timeout(150)
 PUMPCTL = [sys.executable, "-P", "-m", "appliance.cli"]
@@ -26,7 +26,6 @@ def asked(folder: Path, *words: str) -> Any:
     return json.loads(done.stdout)
 
 
-@again_if_the_host_stalled
 def test_the_demo_delivers_what_the_readme_promises(tmp_path: Path) -> None:
     demo = RunningDemo(tmp_path / f"D{len(list(tmp_path.iterdir()))}", speed=60).start()
     try:

@@ -8,20 +8,20 @@ durable lease, and a lease only from a durable intent.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from appliance.domain.alarms import AlarmCode
-from appliance.domain.limits import DAY_NS, HOUR_NS, Limits, Past, Reason, faults_of
+from appliance.domain.limits import DAY_NS, HOUR_NS, Limits, Past, Reason
 from appliance.domain.outcomes import Bounds, Certainty, DoseKind, Outcome
 from appliance.domain.states import PumpState, moved
 from appliance.domain.units import NS_PER_H, NS_PER_S, UU_PER_U, format_dose
 from appliance.engine import recovery
 from appliance.engine.alarms import AlarmBoard
-from appliance.engine.basal import Basal, profile_of
+from appliance.engine.basal import Basal
 from appliance.engine.bolus import BolusDesk, record_of_rows
 from appliance.engine.book import Book
 from appliance.engine.context import Context, Machine
+from appliance.engine.desk import Desk
 from appliance.engine.messages import (
     Asked,
     Checked,
@@ -58,8 +58,8 @@ from appliance.engine.messages import (
 from appliance.engine.motor import Job, Motor, Phase, never_begun
 from appliance.engine.recovery import Witness
 from appliance.engine.selftest import SelfTest
+from appliance.engine.settings import SettingsDesk
 from appliance.engine.snapshot import snapshot_of
-from appliance.errors import BadProfile
 from appliance.ports import ClockQuality, ClockReading, Entry, Row
 from appliance.records import (
     NO_LIMIT,
@@ -84,7 +84,6 @@ _CLOCK_STEP_NS = 2 * NS_PER_S
 _CHECKPOINT_ROWS = 1_000
 _LOW_UU = 20 * UU_PER_U
 _VERY_LOW_UU = 5 * UU_PER_U
-_MAX_PROFILES = 12
 _BUTTON_NS = NS_PER_S
 _PUBLISH_EVERY_NS = 50_000_000
 
@@ -149,6 +148,8 @@ class Pump:
         self._basal = Basal(self._c, self._motor)
         self._bolus = BolusDesk(self._c, self._motor, self._basal, secret)
         self._basal.has_room = self._has_room
+        desks: tuple[Desk, ...] = (SettingsDesk(self._c, self._motor, self._basal),)
+        self._verbs = {verb: answers for desk in desks for verb, answers in desk.verbs.items()}
         self._test = SelfTest(self._c)
         self._ledger_lines = list(ledger_lines)
         self._why: list[str] = []
@@ -905,8 +906,10 @@ class Pump:
                 self._done(asked, {"alarms": self._alarms.listed()})
             case "alarms.acknowledge":
                 self._acknowledge(asked)
+            case method if method in self._verbs:
+                self._verbs[method](asked)
             case _:
-                self._answer_setting(asked)
+                self._refuse(asked, [Reason("unknown_method", f"no method {asked.method!r}")])
 
     def _done(self, asked: Asked, result: Mapping[str, Any]) -> None:
         self._c.add(Reply(asked.token, Done(result)))
@@ -949,154 +952,6 @@ class Pump:
             f"uid {asked.uid}",
             lambda: self._done(asked, {"acknowledged": numbers}),
         )
-
-    def _answer_setting(self, asked: Asked) -> None:
-        params = asked.params
-        match asked.method:
-            case "basal.show":
-                self._done(asked, self._basal_shown())
-            case "basal.import":
-                self._import_profile(asked)
-            case "basal.use":
-                self._use_profile(asked, params["name"])
-            case "limits.show":
-                limits = self._c.limits
-                self._done(
-                    asked,
-                    {
-                        "limits": asdict(limits) if limits else None,
-                        "ceilings": asdict(self._c.machine.ceilings),
-                    },
-                )
-            case "limits.set":
-                limits = Limits(**params)
-                reasons = faults_of(limits, self._c.machine.ceilings)
-                profile = self._basal.profile
-                if profile and any(
-                    one.rate_uu_per_h > limits.max_basal_uu_per_h for one in profile.segments
-                ):
-                    reasons.append(
-                        Reason(
-                            "over_limit",
-                            f"profile {profile.name!r} in use asks for more than this maximum",
-                            "max_basal_uu_per_h",
-                            str(limits.max_basal_uu_per_h),
-                        )
-                    )
-                if reasons:
-                    self._refuse(asked, reasons)
-                else:
-                    self._set(asked, "limits", asdict(limits))
-            case "cartridge.load":
-                self._load(asked, params["amount_uu"])
-            case _:
-                self._refuse(asked, [Reason("unknown_method", f"no method {asked.method!r}")])
-
-    def _set(
-        self, asked: Asked, name: str, new: object, then: Callable[[], None] | None = None
-    ) -> None:
-        """Change a setting: a row with old and new value, and only then in force (SR-66)."""
-        body = {
-            "name": name,
-            "old": self._c.book.settings.get(name),
-            "new": new,
-            "by": f"uid {asked.uid}",
-        }
-
-        def durable(_rows: Sequence[Row]) -> None:
-            if then is not None:
-                then()
-            self._done(asked, {"name": name, "new": new})
-
-        self._c.write([self._c.entry("setting", body)], durable)
-
-    def _basal_shown(self) -> dict[str, Any]:
-        settings = self._c.book.settings
-        return {
-            "active": settings.get("basal.active"),
-            "profiles": settings.get("basal.profiles", {}),
-            "rate_uu_per_h": self._basal.rate_uu_per_h(),
-        }
-
-    def _import_profile(self, asked: Asked) -> None:
-        name, segments = asked.params["name"], asked.params["segments"]
-        profiles = dict(self._c.book.settings.get("basal.profiles", {}))
-        try:
-            profile_of(name, segments)
-        except BadProfile as fault:
-            self._refuse(asked, [Reason("bad_profile", text) for text in fault.faults])
-            return
-        reasons = []
-        if name in profiles and not asked.params["replace"]:
-            reasons.append(
-                Reason(
-                    "exists", f"a profile {name!r} is there already: say --replace", "name", name
-                )
-            )
-        if name not in profiles and len(profiles) >= _MAX_PROFILES:
-            reasons.append(
-                Reason("too_many", f"there are {_MAX_PROFILES} profiles already", "name", name)
-            )
-        reasons += self._over_basal_limit(name, segments)
-        if reasons:
-            self._refuse(asked, reasons)
-            return
-        profiles[name] = [dict(one) for one in segments]
-        in_use = self._c.book.settings.get("basal.active") == name
-        then = self._basal.anchor_anew if in_use else None
-        self._set(asked, "basal.profiles", profiles, then)
-
-    def _over_basal_limit(self, name: str, segments: Sequence[Mapping[str, int]]) -> list[Reason]:
-        limits = self._c.limits
-        most = limits.max_basal_uu_per_h if limits else self._c.machine.ceilings.max_basal_uu_per_h
-        return [
-            Reason(
-                "over_limit",
-                f"{name}: segments[{at}].rate_uu_per_h = {one['rate_uu_per_h']} is over the limit "
-                f"of {most}",
-                "rate_uu_per_h",
-                str(one["rate_uu_per_h"]),
-                f"up to {most}",
-            )
-            for at, one in enumerate(segments)
-            if one["rate_uu_per_h"] > most
-        ]
-
-    def _use_profile(self, asked: Asked, name: str) -> None:
-        profiles = self._c.book.settings.get("basal.profiles", {})
-        if name not in profiles:
-            known = ", ".join(sorted(profiles)) or "none"
-            reason = Reason("unknown_profile", f"no profile {name!r}; known: {known}", "name", name)
-            self._refuse(asked, [reason])
-            return
-        reasons = self._over_basal_limit(name, profiles[name])
-        if reasons:
-            self._refuse(asked, reasons)
-            return
-        self._set(asked, "basal.active", name, self._basal.anchor_anew)
-
-    def _load(self, asked: Asked, amount_uu: int) -> None:
-        reasons = []
-        if self._motor.phase not in (Phase.IDLE, Phase.OFF):
-            reasons.append(Reason("moving", "the motor is delivering: stop first"))
-        if not 0 < amount_uu <= self._capacity_uu:
-            reasons.append(
-                Reason(
-                    "out_of_range",
-                    f"amount_uu = {amount_uu} is out of range: up to {self._capacity_uu}",
-                    "amount_uu",
-                    str(amount_uu),
-                    f"1 to {self._capacity_uu}",
-                )
-            )
-        if reasons:
-            self._refuse(asked, reasons)
-            return
-        self._set(asked, "cartridge", {"amount_uu": amount_uu})
-
-    @property
-    def _capacity_uu(self) -> int:
-        return self._c.machine.capacity_uu
 
     # ------------------------------------------------------------------ records, snapshot, wake
 

@@ -1,0 +1,53 @@
+"""A desk answers a family of requests: the pump hands each request to the desk that has its verb.
+
+A new family is a desk of its own and one line in the pump. What every desk needs stands here: how
+an answer is given, how a refusal, and how a setting changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from appliance.domain.limits import Reason
+from appliance.engine.context import Context
+from appliance.engine.messages import Asked, Done, Refused, Reply
+from appliance.ports import Row
+
+Answers = Callable[[Asked], None]
+
+
+class Desk:
+    """What all desks have in common; ``verbs`` says which requests this one answers."""
+
+    def __init__(self, context: Context) -> None:
+        self._c = context
+
+    @property
+    def verbs(self) -> Mapping[str, Answers]:
+        """Return the methods of the wire that this desk answers, each with what answers it."""
+        raise NotImplementedError
+
+    def _done(self, asked: Asked, result: Mapping[str, Any]) -> None:
+        self._c.add(Reply(asked.token, Done(result)))
+
+    def _refuse(self, asked: Asked, reasons: Sequence[Reason]) -> None:
+        self._c.add(Reply(asked.token, Refused(reasons)))
+
+    def _set(
+        self, asked: Asked, name: str, new: object, then: Callable[[], None] | None = None
+    ) -> None:
+        """Change a setting: a row with old and new value, and only then in force (SR-66)."""
+        body = {
+            "name": name,
+            "old": self._c.book.settings.get(name),
+            "new": new,
+            "by": f"uid {asked.uid}",
+        }
+
+        def durable(_rows: Sequence[Row]) -> None:
+            if then is not None:
+                then()
+            self._done(asked, {"name": name, "new": new})
+
+        self._c.write([self._c.entry("setting", body)], durable)

@@ -1,0 +1,161 @@
+"""The settings desk: basal profiles, limits and the cartridge, changed by a durable row each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from appliance.domain.limits import Limits, Reason, faults_of
+from appliance.engine.basal import Basal, profile_of
+from appliance.engine.context import Context
+from appliance.engine.desk import Answers, Desk
+from appliance.engine.messages import Asked
+from appliance.engine.motor import Motor, Phase
+from appliance.errors import BadProfile
+
+_MAX_PROFILES = 12
+
+
+class SettingsDesk(Desk):
+    """Checks what is to be set against the machine's ceilings and what is in use."""
+
+    def __init__(self, context: Context, motor: Motor, basal: Basal) -> None:
+        super().__init__(context)
+        self._motor = motor
+        self._basal = basal
+
+    @property
+    def verbs(self) -> Mapping[str, Answers]:
+        return {
+            "basal.show": self._show_basal,
+            "basal.import": self._import_profile,
+            "basal.use": self._use_profile,
+            "limits.show": self._show_limits,
+            "limits.set": self._set_limits,
+            "cartridge.load": self._load,
+        }
+
+    # ------------------------------------------------------------------ basal profiles
+
+    def _show_basal(self, asked: Asked) -> None:
+        settings = self._c.book.settings
+        self._done(
+            asked,
+            {
+                "active": settings.get("basal.active"),
+                "profiles": settings.get("basal.profiles", {}),
+                "rate_uu_per_h": self._basal.rate_uu_per_h(),
+            },
+        )
+
+    def _import_profile(self, asked: Asked) -> None:
+        name, segments = asked.params["name"], asked.params["segments"]
+        profiles = dict(self._c.book.settings.get("basal.profiles", {}))
+        try:
+            profile_of(name, segments)
+        except BadProfile as fault:
+            self._refuse(asked, [Reason("bad_profile", text) for text in fault.faults])
+            return
+        reasons = []
+        if name in profiles and not asked.params["replace"]:
+            reasons.append(
+                Reason(
+                    "exists", f"a profile {name!r} is there already: say --replace", "name", name
+                )
+            )
+        if name not in profiles and len(profiles) >= _MAX_PROFILES:
+            reasons.append(
+                Reason("too_many", f"there are {_MAX_PROFILES} profiles already", "name", name)
+            )
+        reasons += self._over_basal_limit(name, segments)
+        if reasons:
+            self._refuse(asked, reasons)
+            return
+        profiles[name] = [dict(one) for one in segments]
+        in_use = self._c.book.settings.get("basal.active") == name
+        then = self._basal.anchor_anew if in_use else None
+        self._set(asked, "basal.profiles", profiles, then)
+
+    def _over_basal_limit(self, name: str, segments: Sequence[Mapping[str, int]]) -> list[Reason]:
+        limits = self._c.limits
+        most = limits.max_basal_uu_per_h if limits else self._c.machine.ceilings.max_basal_uu_per_h
+        return [
+            Reason(
+                "over_limit",
+                f"{name}: segments[{at}].rate_uu_per_h = {one['rate_uu_per_h']} is over the limit "
+                f"of {most}",
+                "rate_uu_per_h",
+                str(one["rate_uu_per_h"]),
+                f"up to {most}",
+            )
+            for at, one in enumerate(segments)
+            if one["rate_uu_per_h"] > most
+        ]
+
+    def _use_profile(self, asked: Asked) -> None:
+        name = asked.params["name"]
+        profiles = self._c.book.settings.get("basal.profiles", {})
+        if name not in profiles:
+            known = ", ".join(sorted(profiles)) or "none"
+            reason = Reason("unknown_profile", f"no profile {name!r}; known: {known}", "name", name)
+            self._refuse(asked, [reason])
+            return
+        reasons = self._over_basal_limit(name, profiles[name])
+        if reasons:
+            self._refuse(asked, reasons)
+            return
+        self._set(asked, "basal.active", name, self._basal.anchor_anew)
+
+    # ------------------------------------------------------------------ limits
+
+    def _show_limits(self, asked: Asked) -> None:
+        limits = self._c.limits
+        self._done(
+            asked,
+            {
+                "limits": asdict(limits) if limits else None,
+                "ceilings": asdict(self._c.machine.ceilings),
+            },
+        )
+
+    def _set_limits(self, asked: Asked) -> None:
+        limits = Limits(**asked.params)
+        reasons = faults_of(limits, self._c.machine.ceilings)
+        profile = self._basal.profile
+        if profile and any(
+            one.rate_uu_per_h > limits.max_basal_uu_per_h for one in profile.segments
+        ):
+            reasons.append(
+                Reason(
+                    "over_limit",
+                    f"profile {profile.name!r} in use asks for more than this maximum",
+                    "max_basal_uu_per_h",
+                    str(limits.max_basal_uu_per_h),
+                )
+            )
+        if reasons:
+            self._refuse(asked, reasons)
+        else:
+            self._set(asked, "limits", asdict(limits))
+
+    # ------------------------------------------------------------------ the cartridge
+
+    def _load(self, asked: Asked) -> None:
+        amount_uu, capacity_uu = asked.params["amount_uu"], self._c.machine.capacity_uu
+        reasons = []
+        if self._motor.phase not in (Phase.IDLE, Phase.OFF):
+            reasons.append(Reason("moving", "the motor is delivering: stop first"))
+        if not 0 < amount_uu <= capacity_uu:
+            reasons.append(
+                Reason(
+                    "out_of_range",
+                    f"amount_uu = {amount_uu} is out of range: up to {capacity_uu}",
+                    "amount_uu",
+                    str(amount_uu),
+                    f"1 to {capacity_uu}",
+                )
+            )
+        if reasons:
+            self._refuse(asked, reasons)
+            return
+        self._set(asked, "cartridge", {"amount_uu": amount_uu})

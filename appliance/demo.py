@@ -92,6 +92,7 @@ readback = "required"
 one_shot = "present"
 stop_button = true
 lease_uu = 50_000
+signals = "feedback"     # nobody looks at simulated lamps; the bench says what draws current
 
 [force]
 kind = "bench"

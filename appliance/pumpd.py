@@ -56,6 +56,7 @@ from appliance.errors import (
 from appliance.records import Alive, Bye, Head, Hello
 from appliance.records import Role as WireRole
 from drivers.factory import build_factory
+from drivers.feedback import alarm_feedback
 from drivers.force import CountedForce
 from drivers.force import force_sensor as build_force_sensor
 from drivers.gpio import PinFactories
@@ -216,8 +217,9 @@ class AliveThread(threading.Thread):
 
 
 class SensorThread(threading.Thread):
-    """Reads the force sensor; stops the motor itself at the threshold, before it tells the engine.
+    """Reads the force sensor, and where there is feedback, what lamps and buzzer draw.
 
+    It stops the motor itself at the threshold of force, before it tells the engine.
     A sensor that fails for a second is built anew: its pins may be lost, and be there again.
     """
 
@@ -251,7 +253,9 @@ class SensorThread(threading.Thread):
                     over = True
                 else:
                     over = False
-                self._post(m.Force(force_mn, text))
+                if self._source is None or self._source.sensor is not None:
+                    self._post(m.Force(force_mn, text))
+                self._post_feedback()
         except Exception as error:  # noqa: BLE001 - a dead thread takes its program down
             self._died(error)
         finally:
@@ -261,7 +265,8 @@ class SensorThread(threading.Thread):
         try:
             if self._source is None:
                 self._source = self._build()
-            force_mn = self._source.sensor.read().force_mn
+            sensor = self._source.sensor
+            force_mn = None if sensor is None else sensor.read().force_mn
         except (PinFault, SensorFault) as fault:
             self._failures += 1
             if self._failures >= _FAILURES:
@@ -269,6 +274,16 @@ class SensorThread(threading.Thread):
             return None, str(fault)
         self._failures = 0
         return force_mn, ""
+
+    def _post_feedback(self) -> None:
+        if self._source is None or self._source.feedback is None:
+            return
+        try:
+            flags = self._source.feedback()
+        except PinFault:  # the bench is gone: that is a fault of the sensor and of the pins too
+            return
+        if flags is not None:
+            self._post(m.Feedback(flags))
 
     def _drop(self) -> None:
         source, self._source = self._source, None
@@ -279,15 +294,17 @@ class SensorThread(threading.Thread):
 
 @dataclass(frozen=True, slots=True)
 class ForceSource:
-    """The force sensor, and the pins that it came with."""
+    """What the sensor thread reads, None for what there is not, and the pins it came with."""
 
-    sensor: CountedForce
+    sensor: CountedForce | None
+    feedback: Callable[[], int | None] | None
     factories: PinFactories
 
     def close(self) -> None:
         """Give both back."""
         with contextlib.suppress(PinFault, OSError):
-            self.sensor.close()
+            if self.sensor is not None:
+                self.sensor.close()
         with contextlib.suppress(PinFault, OSError):
             self.factories.close()
 
@@ -348,7 +365,7 @@ class Program:
         )
         self._alive = AliveThread(lambda: self._turns, lambda: self._guard)
         self._sensor: SensorThread | None = None
-        if config.force.kind != "none":
+        if config.force.kind != "none" or config.pins.factory == "bench":
             self._sensor = SensorThread(
                 lambda: force_source(config),
                 config.force.threshold_mn,
@@ -604,6 +621,9 @@ def machine_of(config: Config, digest: str, speed: int) -> Machine:
         'ENABLE has no one-shot (one_shot = "none")': safety.one_shot == "none",
         'the motor rests on full steps (hold = "off"): doses are whole full steps': table.hold
         == "off",
+        'light and sound are checked by their current, not by a person (signals = "feedback")': (
+            safety.signals == "feedback"
+        ),
     }
     return Machine(
         name=config.pump.name,
@@ -633,6 +653,7 @@ def machine_of(config: Config, digest: str, speed: int) -> Machine:
         version=__version__,
         config_sha256=digest,
         pids=(("pumpd", os.getpid()),),
+        signals=safety.signals,
     )
 
 
@@ -662,7 +683,7 @@ def users_of(config: Config) -> dict[Role, set[int]]:
 
 
 def force_source(config: Config) -> ForceSource:
-    """Build the force sensor that the configuration names. Raises PinFault and SensorFault."""
+    """Build what the sensor thread reads, as configured. Raises PinFault and SensorFault."""
     table = config.force
     runtime = config.paths.runtime
     factories = build_factory(
@@ -682,10 +703,7 @@ def force_source(config: Config) -> ForceSource:
         zero_counts=table.zero_counts,
         un_per_count=table.un_per_count,
     )
-    if sensor is None:
-        factories.close()
-        raise SensorFault(f"force.kind = {table.kind!r} names no sensor")
-    return ForceSource(sensor, factories)
+    return ForceSource(sensor, alarm_feedback(config.pins.factory, factories), factories)
 
 
 def _take_lock(runtime: Path) -> int:

@@ -12,6 +12,7 @@ from appliance.cli.offline.check_config import check_config
 from appliance.cli.offline.verify import verify
 from appliance.cli.reading import alarms, dose, history, status
 from appliance.cli.session import Pumpctl, Session, with_dir
+from appliance.cli.signals import alerts, check_signals, silence
 
 
 @click.group(
@@ -47,6 +48,9 @@ for verb in (
     dose,
     alarms,
     ack,
+    silence,
+    check_signals,
+    alerts,
 ):
     pumpctl.add_command(verb)
 for verb in (verify, check_config, bench):

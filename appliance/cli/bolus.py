@@ -24,8 +24,9 @@ from appliance.cli.session import (
     with_dir,
     with_json,
 )
+from appliance.cli.signals import play_and_confirm
 from appliance.client.errors import NoPump, OutcomeUnknown
-from appliance.client.messages import Dose, Review, Snapshot, Speed
+from appliance.client.messages import SIGNALS_UNCHECKED, Dose, Review, Snapshot, Speed
 from appliance.client.pump import PumpClient, new_request_id
 from appliance.client.words import (
     BENCH,
@@ -136,6 +137,11 @@ def _reviewed(
 ) -> str:
     """Show the review and ask; return the token, or end where either says no."""
     review = pump.review(request_id, amount_uu, speed)
+    if [reason.code for reason in review.reasons] == [SIGNALS_UNCHECKED]:
+        # The first bolus after a start: light and sound come first, whoever answers for them.
+        if not play_and_confirm(pump, yes=yes):
+            end(Exit.REFUSED)
+        review = pump.review(request_id, amount_uu, speed)
     if review.reasons or review.token is None:
         say_refused(review.reasons)
         end(Exit.REFUSED)

@@ -143,6 +143,24 @@ class AlarmsAcknowledgeParams(Params):
     number: Annotated[int, Field(ge=0, lt=2**53)] | None
 
 
+class SignalsConfirmParams(Params):
+    """Say whether every lamp was seen and the buzzer heard.
+
+    ``how`` is "person" for eyes and ears, "assumed" where a program answered for nobody.
+    """
+
+    seen: bool
+    how: Literal["person", "assumed"]
+
+
+class AlertsSetParams(Params):
+    """Set the alerts that are named; the others stay. 0 switches one by hours off."""
+
+    low_reservoir_uu: Annotated[int, Field(ge=0, le=999_990_000)] | None = None
+    low_reservoir_h: Annotated[int, Field(ge=0, le=1_000)] | None = None
+    auto_off_h: Annotated[int, Field(ge=0, le=1_000)] | None = None
+
+
 class HistoryParams(Params):
     """A page of history, newest first; ``before_seq`` continues an earlier page."""
 
@@ -189,6 +207,11 @@ PUMP_METHODS: tuple[Method, ...] = (
     Method("cartridge.load", CartridgeLoadParams, Role.OPERATE, changes=True),
     Method("alarms", Nothing, Role.OBSERVE),
     Method("alarms.acknowledge", AlarmsAcknowledgeParams, Role.OPERATE, changes=True),
+    Method("alarms.silence", Nothing, Role.OPERATE),
+    Method("signals.check", Nothing, Role.OPERATE),
+    Method("signals.confirm", SignalsConfirmParams, Role.OPERATE, changes=True),
+    Method("alerts.show", Nothing, Role.OBSERVE),
+    Method("alerts.set", AlertsSetParams, Role.SETTINGS, changes=True),
     Method("heartbeat", Nothing, Role.OPERATE),
 )
 """The verbs of ``pumpd``'s socket, after ``hello``."""
@@ -198,6 +221,9 @@ KEEPER_METHODS: tuple[Method, ...] = (
 )
 """The verbs of ``pump-keeper``'s socket, after ``hello``."""
 
+
+SIGNALS_UNCHECKED = "signals_unchecked"
+"""The reason's code with which a bolus waits for a check of light and sound (SR-53)."""
 
 NO_SUCH_DOSE = "no_such_dose"
 """The reason's code with which ``dose.lookup`` refuses an id that no dose has."""
@@ -333,6 +359,7 @@ class Alarm(Result):
     since_utc_ns: int | None = None
     active: bool = True
     acknowledged: bool = False
+    escalated: bool = False
 
 
 class RunningBolus(Result):
@@ -359,6 +386,14 @@ class Check(Result):
     name: str
     ok: bool
     text: str = ""
+
+
+class Audio(Result):
+    """What sounds: the priority shown, and for how long the sound is paused, in real seconds."""
+
+    priority: int = 0
+    sounding: bool = False
+    paused_left_s: int = 0
 
 
 class Snapshot(Result):
@@ -389,6 +424,8 @@ class Snapshot(Result):
     weaker: list[str] = Field(default_factory=list)
     ledger: dict[str, Any] = Field(default_factory=dict)
     self_test: list[Check] = Field(default_factory=list)
+    reservoir_h: int | None = None
+    audio: Audio = Field(default_factory=lambda: Audio())
 
     @property
     def reasons(self) -> list[str]:

@@ -15,6 +15,7 @@ from appliance.client.messages import (
     PUMP_METHODS,
     Alarm,
     AlarmsAcknowledgeParams,
+    AlertsSetParams,
     Basal,
     BasalImportParams,
     BasalUseParams,
@@ -28,6 +29,7 @@ from appliance.client.messages import (
     Nothing,
     Review,
     Segment,
+    SignalsConfirmParams,
     Snapshot,
     Speed,
     StopParams,
@@ -286,6 +288,27 @@ class PumpClient:
     def load_cartridge(self, amount_uu: int) -> None:
         """Declare a fresh cartridge and what it holds."""
         self._rpc.call("cartridge.load", CartridgeLoadParams(amount_uu=amount_uu))
+
+    def silence(self) -> int:
+        """Pause the sound of alarms; return for how many seconds more, at most 120."""
+        return int(self._rpc.call("alarms.silence", Nothing())["paused_left_s"])
+
+    def check_signals(self) -> int:
+        """Have every lamp and the buzzer shown once; return how many ms that takes."""
+        return int(self._rpc.call("signals.check", Nothing())["duration_ms"])
+
+    def confirm_signals(self, *, seen: bool, how: Literal["person", "assumed"]) -> bool:
+        """Say whether the check was seen and heard; return whether a new bolus may begin."""
+        params = SignalsConfirmParams(seen=seen, how=how)
+        return bool(self._rpc.call("signals.confirm", params)["confirmed"])
+
+    def alerts(self) -> dict[str, int]:
+        """Return when the pump warns: ``low_reservoir_uu``, ``low_reservoir_h``, ``auto_off_h``."""
+        return dict(self._rpc.call("alerts.show", Nothing())["alerts"])
+
+    def set_alerts(self, alerts: AlertsSetParams) -> None:
+        """Set the alerts that are named; None leaves one as it is."""
+        self._rpc.call("alerts.set", alerts)
 
     def acknowledge(self, number: int | None) -> None:
         """Acknowledge one alarm by its number, or all of them with None."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,7 @@ class BolusDesk:
         self._heartbeat_ns: int | None = None
         self._dead_since_ns: int | None = None
         self._refused_ns = -_REFUSALS_KEPT_NS
+        self.others: Callable[[], list[Reason]] = list
 
     # ------------------------------------------------------------------ what limits count
 
@@ -108,6 +109,7 @@ class BolusDesk:
         )
         if self._c.trouble:
             reasons.append(Reason("ledger", f"the ledger cannot be written: {self._c.trouble}"))
+        reasons += self.others()
         if limits is None:
             reasons.append(Reason("no_limits", "no limits are set: pumpctl limits set"))
             return [*reasons, *rules.reservoir_reason(amount_uu, self._c.reservoir_uu)]

@@ -84,6 +84,7 @@ class AlarmRow:
     since_utc_ns: int
     active: bool = True
     acknowledged: bool = False
+    escalated: bool = False
 
 
 @dataclass(slots=True)
@@ -257,6 +258,10 @@ class Book:
             alarm.active = False
         elif body["event"] == "acknowledged":
             alarm.acknowledged = True
+        elif body["event"] == "escalated":
+            alarm.escalated = True
+        elif body["event"] == "ended":  # a reminder goes with its cause
+            alarm.active, alarm.acknowledged = False, True
         if alarm.acknowledged and not alarm.active:
             del self.alarms[number]
 
@@ -292,4 +297,5 @@ class Book:
             "settings": dict(raw["settings"]),
         }
         for one in fields(self):
-            setattr(self, one.name, nested.get(one.name, raw[one.name]))
+            if one.name in raw:  # a checkpoint of an older version has fewer fields
+                setattr(self, one.name, nested.get(one.name, raw[one.name]))

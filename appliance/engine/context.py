@@ -43,6 +43,7 @@ class Machine:
     version: str
     config_sha256: str
     pids: tuple[tuple[str, int], ...]
+    signals: str = "person"
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,13 @@ class Force(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Feedback(Event):
+    """What of buzzer and lamps draws current now: 1 buzzer, 2 high, 4 medium, 8 low."""
+
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
 class Checked(Event):
     """What the program found when asked for its own part of the self-test."""
 

@@ -14,14 +14,16 @@ from appliance.domain.alarms import AlarmCode
 from appliance.domain.limits import DAY_NS, HOUR_NS, Limits, Past, Reason
 from appliance.domain.outcomes import Bounds, Certainty, DoseKind, Outcome
 from appliance.domain.states import PumpState, moved
-from appliance.domain.units import NS_PER_H, NS_PER_S, UU_PER_U, format_dose
+from appliance.domain.units import NS_PER_H, NS_PER_S, format_dose
 from appliance.engine import recovery
 from appliance.engine.alarms import AlarmBoard
+from appliance.engine.alerts import AlertsDesk
 from appliance.engine.basal import Basal
 from appliance.engine.bolus import BolusDesk, record_of_rows
 from appliance.engine.book import Book
 from appliance.engine.context import Context, Machine
 from appliance.engine.desk import Desk
+from appliance.engine.light_and_sound import LightAndSoundDesk
 from appliance.engine.messages import (
     Asked,
     Checked,
@@ -32,6 +34,7 @@ from appliance.engine.messages import (
     Effect,
     Event,
     Exit,
+    Feedback,
     Force,
     Found,
     FromGuard,
@@ -82,8 +85,6 @@ from appliance.records import (
 
 _CLOCK_STEP_NS = 2 * NS_PER_S
 _CHECKPOINT_ROWS = 1_000
-_LOW_UU = 20 * UU_PER_U
-_VERY_LOW_UU = 5 * UU_PER_U
 _BUTTON_NS = NS_PER_S
 _PUBLISH_EVERY_NS = 50_000_000
 
@@ -148,8 +149,21 @@ class Pump:
         self._basal = Basal(self._c, self._motor)
         self._bolus = BolusDesk(self._c, self._motor, self._basal, secret)
         self._basal.has_room = self._has_room
-        desks: tuple[Desk, ...] = (SettingsDesk(self._c, self._motor, self._basal),)
-        self._verbs = {verb: answers for desk in desks for verb, answers in desk.verbs.items()}
+        self._alerts = AlertsDesk(
+            self._c, self._alarms, self._basal, lambda: self.state, self._stop_everything
+        )
+        self._signals = LightAndSoundDesk(
+            self._c, self._alarms, self._guard_silent_ns, lambda: self._ready_said
+        )
+        self._desks: tuple[Desk, ...] = (
+            SettingsDesk(self._c, self._motor, self._basal),
+            self._alerts,
+            self._signals,
+        )
+        self._verbs = {
+            verb: answers for desk in self._desks for verb, answers in desk.verbs.items()
+        }
+        self._bolus.others = self._against_bolus
         self._test = SelfTest(self._c)
         self._ledger_lines = list(ledger_lines)
         self._why: list[str] = []
@@ -255,6 +269,8 @@ class Pump:
                 self._head_is_checked(ok=ok, text=text)
             case Force(force_mn, text):
                 self._hear_force(force_mn, text)
+            case Feedback(flags):
+                self._signals.hear_feedback(flags)
             case Checked(results):
                 self._test.hear_checked(results)
             case ClientGone(connection):
@@ -332,6 +348,7 @@ class Pump:
                     self._fault(AlarmCode.GUARD_TRIP, text)
             case Button():
                 self._button_ns = self._c.now_ns
+                self._alerts.used("button")
                 self._stop_everything("the stop button was pressed")
             case _:
                 pass
@@ -457,21 +474,14 @@ class Pump:
             )
         if self._basal.on and self._basal.held_since_ns is None:
             self._alarms.clear(AlarmCode.LIMIT_HELD)
-        self._watch_reservoir()
+        for desk in self._desks:
+            desk.turn()
 
-    def _watch_reservoir(self) -> None:
-        left_uu = self._c.reservoir_uu
-        if left_uu is None:
-            return
-        text = f"the reservoir holds {format_dose(left_uu)}"
-        if left_uu <= _LOW_UU:
-            self._alarms.raise_(AlarmCode.LOW_RESERVOIR, text)
-        else:
-            self._alarms.clear(AlarmCode.LOW_RESERVOIR)
-        if left_uu <= _VERY_LOW_UU:
-            self._alarms.raise_(AlarmCode.VERY_LOW_RESERVOIR, text)
-        else:
-            self._alarms.clear(AlarmCode.VERY_LOW_RESERVOIR)
+    def _guard_silent_ns(self) -> int | None:
+        return self._c.now_ns - self._guard_heard_ns if self._guard_up else None
+
+    def _against_bolus(self) -> list[Reason]:
+        return [reason for desk in self._desks for reason in desk.against_bolus()]
 
     def _may_lease(self, motion: Motion, wanted_steps: int) -> int:
         """Return how many steps the next lease may have: 0 where limits or the reservoir leave
@@ -882,6 +892,7 @@ class Pump:
 
     def _answer(self, asked: Asked) -> None:
         """Answer a request, or see that it is answered later."""
+        self._alerts.used(asked.method)
         match asked.method:
             case "status" | "subscribe":
                 self._done(asked, self.snapshot())
@@ -988,7 +999,7 @@ class Pump:
 
     def snapshot(self) -> dict[str, Any]:
         """Return the whole state for clients, frozen at this turn."""
-        return snapshot_of(
+        shown = snapshot_of(
             self._c,
             sequence=self._sequence,
             state=self.state,
@@ -1001,12 +1012,17 @@ class Pump:
             realtime=self._realtime,
             guard_pid=self._guard_pid if self._guard_up else 0,
         )
+        for desk in self._desks:
+            shown.update(desk.shown())
+        return shown
 
     def _wake_ns(self) -> int:
         soon = self._motor.phase in (Phase.RELEASING, Phase.CLOSING) or self._test.running
         soon = soon or self._bolus.job is not None or bool(self._ending) or not self._recovered
         step_ns = self._real(20_000_000 if soon else 250_000_000)
-        return max(self._c.now_ns + 1, min(self._c.now_ns + step_ns, self._basal.wake_ns()))
+        wakes_ns = [self._c.now_ns + step_ns, self._basal.wake_ns(), self._alarms.wake_ns()]
+        wakes_ns += [desk.wake_ns() for desk in self._desks]
+        return max(self._c.now_ns + 1, min(wakes_ns))
 
 
 def _refused(code: str, text: str) -> Refused:

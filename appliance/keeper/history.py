@@ -274,6 +274,17 @@ def _failed(body: Mapping[str, Any]) -> list[str]:
     return [str(line) for line in body.get("lines") or [] if ": FAILED: " in str(line)]
 
 
+def _signals(body: Mapping[str, Any]) -> str:
+    match body.get("event"):
+        case "paused":
+            return f"the sound was paused (by {body.get('by')})"
+        case "checked":
+            return f"light and sound checked: {body.get('missing') or 'nothing'} was missing"
+        case event:
+            who = "nobody looked" if body.get("how") == "assumed" else f"by {body.get('by')}"
+            return f"light and sound {event} ({who})"
+
+
 _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "start": lambda b: (
         f"pumpd {b.get('version')} started"
@@ -288,6 +299,7 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "state": lambda b: f"{b.get('from')} to {b.get('to')}: {b.get('why')}",
     "setting": lambda b: f"{b.get('name')}: {b.get('old')} to {b.get('new')} (by {b.get('by')})",
     "alarm": lambda b: f"{b.get('priority')} {b.get('code')} {b.get('event')}: {b.get('text')}",
+    "signals": _signals,
     "clock": lambda b: f"the wall clock was set by {b.get('step_ns')} ns",
     "slip": lambda b: (
         f"programme {b.get('programme')} came late {b.get('slips')} times, at worst by "

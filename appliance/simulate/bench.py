@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 
 from appliance.domain.limits import Limits
 from appliance.domain.mechanics import Mechanics
-from appliance.domain.units import NS_PER_S, parse_dose
+from appliance.domain.units import NS_PER_MS, NS_PER_S, parse_dose
 from appliance.engine import messages as m
 from appliance.engine.book import Book
 from appliance.engine.context import Machine
@@ -22,10 +22,11 @@ from appliance.engine.pump import Pump
 from appliance.errors import LedgerFault, LedgerUnknown, WireLost
 from appliance.guard import core as guards
 from appliance.ports import ClockQuality, ClockReading, Ledger, Row
-from appliance.records import Alive, Bye, Head, Hello, Realtime, Record, Role, Stop
+from appliance.records import NO_LIMIT, Alive, Bye, Head, Hello, Realtime, Record, Role, Stop
 from appliance.simulate.fake_ledger import FakeLedger
 from appliance.stepper import loop as steppers
 from drivers.assembly import GuardHardware, StepperHardware, guard_hardware, stepper_hardware
+from drivers.bench_wire import Channel
 from drivers.mock.mock_bench import MockBench
 from drivers.mock.plant import Plant
 from drivers.mock.settings import BenchSettings
@@ -71,11 +72,16 @@ class VirtualBench:
         readback: bool = True,
         stop_button: bool = True,
         pace: int = 1,
+        signals: str = "feedback",
+        sensors_ms: int = 0,
+        compliance_nl_per_kpa: float = 20.0,
     ) -> None:
         """Build it, let its self-test run, and unless told otherwise set it up and start basal.
 
         With ``pace`` above 1 the supervision (beats, watchdogs, settling) is that much slower and
         a run that much faster; doses, schedules and counts are the same. Faults need ``pace`` 1.
+        With ``sensors_ms`` force sensor and alarm feedback are read as often as that; ``signals``
+        is who checks light and sound at a start.
         """
         table = {
             "bore_um": 8_660,
@@ -101,10 +107,13 @@ class VirtualBench:
                 hold=hold,
                 one_shot=one_shot,
                 start_ns=self.now_ns,
+                compliance_nl_per_kpa=compliance_nl_per_kpa,
             ),
             lambda: self.now_ns,
         )
         self._readback, self._stop_button, self._hold = readback, stop_button, hold
+        self._signals, self._sensors_ns = signals, sensors_ms * NS_PER_MS
+        self._over = False
         self._runs = 0
         self._tokens = 0
         self._connection = 1
@@ -128,6 +137,7 @@ class VirtualBench:
         self._to_guard: list[tuple[Role, Record]] = []
         self._to_stepper: list[Record] = []
         self._wakes = {"pump": 0, "guard": 0, "stepper": 0}
+        self._next_reading_ns = self.now_ns if sensors_ms else NO_LIMIT
         self.start_guard()
         self.start_pump()
         self.run_until(lambda: self.state != "starting", 20)
@@ -268,7 +278,7 @@ class VirtualBench:
 
     def _next_ns(self) -> int:
         wakes = [at for name, at in self._wakes.items() if self._is_up(name)]
-        return max(self.now_ns, min([*wakes, self.bench.next_event_ns]))
+        return max(self.now_ns, min([*wakes, self.bench.next_event_ns, self._next_reading_ns]))
 
     def _is_up(self, name: str) -> bool:
         alive = {"pump": self.pump, "guard": self.guard, "stepper": self.stepper}[name]
@@ -420,6 +430,7 @@ class VirtualBench:
             version="virtual",
             config_sha256="0" * 64,
             pids=(("pumpd", 1),),
+            signals=self._signals,
         )
 
     # ------------------------------------------------------------------ one instant
@@ -432,6 +443,9 @@ class VirtualBench:
         """Let every program that is due have its turn, until nothing more happens at this
         instant.
         """
+        if self._next_reading_ns <= self.now_ns:
+            self._next_reading_ns = self.now_ns + self._sensors_ns
+            self._read_sensors()
         for _ in range(1_000):
             due = [name for name, at in self._wakes.items() if at <= self.now_ns]
             due = [name for name in due if self._is_up(name)]
@@ -441,6 +455,22 @@ class VirtualBench:
                 if name in due and self._is_up(name):
                     getattr(self, f"_turn_{name}")()
         raise RuntimeError("the programs never come to rest at one instant")
+
+    def _read_sensors(self) -> None:
+        """Read force and feedback as `pumpd`'s sensor thread does: the motor stops first."""
+        flags = self.plant.sample(Channel.ALARM_FEEDBACK, self.now_ns)
+        counts = self.plant.sample(Channel.FORCE_COUNTS, self.now_ns)
+        if flags is not None:
+            self._post(m.Feedback(flags))
+        if counts is None:
+            self._post(m.Force(None, "the bench's force sensor has no true value"))
+            return
+        force_mn = counts  # 1,000 uN a count, and no zero point
+        over = force_mn >= self._machine().force_threshold_mn
+        if over and not self._over:
+            self.urgent_stop()
+        self._over = over
+        self._post(m.Force(force_mn))
 
     def _turn_guard(self) -> None:
         assert self.guard is not None and self._guard_lines is not None  # noqa: S101, PT018

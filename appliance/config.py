@@ -156,6 +156,8 @@ class ForceTable(_Table):
     channel: Annotated[int, Field(ge=0, le=7)] = 0
     zero_counts: Annotated[int, Field(ge=-(2**31), le=2**31)] = 0
     un_per_count: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 1_000
+    friction_mn: Annotated[int, Field(ge=0, le=50_000)] = 0
+    line_nl_per_kpa: Annotated[int, Field(ge=0, le=10_000)] = 0
 
 
 class UsersTable(_Table):

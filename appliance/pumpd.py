@@ -39,6 +39,7 @@ from appliance.adapters.wires import StepperWire, Wire, connect, pair
 from appliance.client.messages import PUMP_METHODS, Role
 from appliance.config import Config, load
 from appliance.domain.limits import INTERVAL_CEILING_S, Limits
+from appliance.domain.occlusion import Line
 from appliance.engine import messages as m
 from appliance.engine.book import Book
 from appliance.engine.context import Machine
@@ -654,6 +655,12 @@ def machine_of(config: Config, digest: str, speed: int) -> Machine:
         config_sha256=digest,
         pids=(("pumpd", os.getpid()),),
         signals=safety.signals,
+        line=Line(
+            table.bore_um,
+            table.concentration_u_per_ml,
+            config.force.friction_mn,
+            config.force.line_nl_per_kpa,
+        ),
     )
 
 

@@ -7,7 +7,7 @@ import click
 from appliance import __version__
 from appliance.cli.bench import bench
 from appliance.cli.bolus import bolus
-from appliance.cli.commands import ack, basal, cartridge, limits, resume, stop, suspend
+from appliance.cli.commands import ack, basal, cartridge, limits, rearm, resume, stop, suspend
 from appliance.cli.offline.check_config import check_config
 from appliance.cli.offline.verify import verify
 from appliance.cli.reading import alarms, dose, history, status
@@ -41,6 +41,7 @@ for verb in (
     stop,
     suspend,
     resume,
+    rearm,
     basal,
     limits,
     cartridge,

@@ -91,6 +91,16 @@ def resume(session: Session) -> None:
 
 
 @click.command()
+@with_dir
+@click.pass_obj
+def rearm(session: Session) -> None:
+    """Let delivery resume after three occlusions within 10 minutes have locked it."""
+    with session.pump() as pump:
+        pump.rearm()
+    click.echo(f"{BENCH}  re-armed: pumpctl resume")
+
+
+@click.command()
 @click.argument("number", type=click.IntRange(0, 2**53 - 1), required=False)
 @click.option("--all", "everything", is_flag=True, help="Acknowledge every alarm.")
 @with_dir

@@ -207,6 +207,7 @@ PUMP_METHODS: tuple[Method, ...] = (
     Method("cartridge.load", CartridgeLoadParams, Role.OPERATE, changes=True),
     Method("alarms", Nothing, Role.OBSERVE),
     Method("alarms.acknowledge", AlarmsAcknowledgeParams, Role.OPERATE, changes=True),
+    Method("rearm", Nothing, Role.OPERATE, changes=True),
     Method("alarms.silence", Nothing, Role.OPERATE),
     Method("signals.check", Nothing, Role.OPERATE),
     Method("signals.confirm", SignalsConfirmParams, Role.OPERATE, changes=True),

@@ -289,6 +289,10 @@ class PumpClient:
         """Declare a fresh cartridge and what it holds."""
         self._rpc.call("cartridge.load", CartridgeLoadParams(amount_uu=amount_uu))
 
+    def rearm(self) -> None:
+        """Let delivery resume after three occlusions within 10 min have locked it (SR-27)."""
+        self._rpc.call("rearm", Nothing())
+
     def silence(self) -> int:
         """Pause the sound of alarms; return for how many seconds more, at most 120."""
         return int(self._rpc.call("alarms.silence", Nothing())["paused_left_s"])

@@ -17,6 +17,7 @@ from appliance.ports import Row
 from appliance.records import Motion
 
 _RECENT_DOSES = 200
+_BLOCKED = 3
 _BUCKET_NS = 60_000_000_000
 _DAY_NS = 24 * 3_600_000_000_000
 
@@ -124,6 +125,8 @@ class Book:
     alarms: dict[int, AlarmRow] = field(default_factory=dict)
     spent: deque[Spent] = field(default_factory=deque)
     last_bolus: str = ""
+    locked: bool = False
+    blocked: list[list[Any]] = field(default_factory=list)
 
     # ------------------------------------------------------------------ the fold
 
@@ -160,6 +163,8 @@ class Book:
                 self._closed(body)
             case "alarm":
                 self._alarm(row)
+            case "line":
+                self._line(row)
             case _:
                 pass
 
@@ -264,6 +269,17 @@ class Book:
             alarm.active, alarm.acknowledged = False, True
         if alarm.acknowledged and not alarm.active:
             del self.alarms[number]
+
+    def _line(self, row: Row) -> None:
+        match row.entry.body["event"]:
+            case "blocked":
+                self.blocked = [*self.blocked, [row.entry.boot_id, row.entry.mono_ns]][-_BLOCKED:]
+            case "locked":
+                self.locked = True
+            case "rearmed":
+                self.locked, self.blocked = False, []
+            case _:
+                pass
 
     # ------------------------------------------------------------------ what it says
 

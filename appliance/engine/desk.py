@@ -36,6 +36,10 @@ class Desk:
         """List what this desk has against any new bolus."""
         return ()
 
+    def against_resume(self) -> Sequence[Reason]:
+        """List what this desk has against delivering again."""
+        return ()
+
     def shown(self) -> Mapping[str, Any]:
         """Return what this desk adds to the snapshot."""
         return {}

@@ -24,6 +24,7 @@ from appliance.engine.book import Book
 from appliance.engine.context import Context, Machine
 from appliance.engine.desk import Desk
 from appliance.engine.light_and_sound import LightAndSoundDesk
+from appliance.engine.line import LineDesk
 from appliance.engine.messages import (
     Asked,
     Checked,
@@ -155,10 +156,12 @@ class Pump:
         self._signals = LightAndSoundDesk(
             self._c, self._alarms, self._guard_silent_ns, lambda: self._ready_said
         )
+        self._line = LineDesk(self._c, self._alarms, self._fault)
         self._desks: tuple[Desk, ...] = (
             SettingsDesk(self._c, self._motor, self._basal),
             self._alerts,
             self._signals,
+            self._line,
         )
         self._verbs = {
             verb: answers for desk in self._desks for verb, answers in desk.verbs.items()
@@ -380,11 +383,7 @@ class Pump:
             return
         self._alarms.clear(AlarmCode.SENSOR_FAULT)
         # Not only while it steps: the sensor's thread has stopped the motor before this is heard.
-        limit = self._c.machine.force_threshold_mn
-        if force_mn >= limit and self.state is PumpState.RUNNING:
-            self._fault(
-                AlarmCode.OCCLUSION, f"the plunger is pushed with {force_mn} mN (limit {limit})"
-            )
+        self._line.hear_force(force_mn, running=self.state is PumpState.RUNNING)
 
     # ------------------------------------------------------------------ faults
 
@@ -824,7 +823,7 @@ class Pump:
                     f"below {limit_mn}",
                 )
             )
-        return reasons
+        return [*reasons, *(one for desk in self._desks for one in desk.against_resume())]
 
     def _resume(self, token: int) -> None:
         if self.state is PumpState.RUNNING:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.adapters.ledger import connect_to_read
-from appliance.domain.units import NS_PER_S
+from appliance.domain.units import NS_PER_S, format_dose
 from appliance.errors import LedgerFault
 
 MOST_ROWS = 500
@@ -274,6 +274,21 @@ def _failed(body: Mapping[str, Any]) -> list[str]:
     return [str(line) for line in body.get("lines") or [] if ": FAILED: " in str(line)]
 
 
+def _line_words(body: Mapping[str, Any]) -> str:
+    def about(uu: int | None) -> str:
+        return "an unknown amount" if uu is None else f"about {format_dose(uu)}"
+
+    match body.get("event"):
+        case "blocked":
+            held = about(body.get("held_uu"))
+            return f"blocked: a push of {body.get('force_mn')} mN holds {held} back"
+        case "released":
+            gone = about(body.get("relieved_uu"))
+            return f"released from {body.get('from_mn')} mN: {gone} left at once, and is no dose"
+        case event:
+            return f"{event}" + (f" (by {body['by']})" if "by" in body else "")
+
+
 def _signals(body: Mapping[str, Any]) -> str:
     match body.get("event"):
         case "paused":
@@ -300,6 +315,7 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "setting": lambda b: f"{b.get('name')}: {b.get('old')} to {b.get('new')} (by {b.get('by')})",
     "alarm": lambda b: f"{b.get('priority')} {b.get('code')} {b.get('event')}: {b.get('text')}",
     "signals": _signals,
+    "line": _line_words,
     "clock": lambda b: f"the wall clock was set by {b.get('step_ns')} ns",
     "slip": lambda b: (
         f"programme {b.get('programme')} came late {b.get('slips')} times, at worst by "

@@ -14,6 +14,7 @@ from uuid import UUID, uuid5
 
 from appliance.domain.limits import Limits
 from appliance.domain.mechanics import Mechanics
+from appliance.domain.occlusion import Line
 from appliance.domain.units import NS_PER_MS, NS_PER_S, parse_dose
 from appliance.engine import messages as m
 from appliance.engine.book import Book
@@ -431,6 +432,7 @@ class VirtualBench:
             config_sha256="0" * 64,
             pids=(("pumpd", 1),),
             signals=self._signals,
+            line=Line(8_660, 100, 1_000, 20),
         )
 
     # ------------------------------------------------------------------ one instant

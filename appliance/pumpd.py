@@ -35,8 +35,9 @@ from appliance.adapters.clock import Start, SystemClock, boot_id, real_monotonic
 from appliance.adapters.ledger import SqliteLedger
 from appliance.adapters.ledger_thread import LedgerThread
 from appliance.adapters.notify import Notifier
+from appliance.adapters.pin import PinFile, PinThread
 from appliance.adapters.wires import StepperWire, Wire, connect, pair
-from appliance.client.messages import PUMP_METHODS, Role
+from appliance.client.messages import GUARDED, PUMP_METHODS, Role
 from appliance.config import Config, load
 from appliance.domain.limits import INTERVAL_CEILING_S, Limits
 from appliance.domain.occlusion import Line
@@ -365,6 +366,11 @@ class Program:
             died=self.died,
         )
         self._alive = AliveThread(lambda: self._turns, lambda: self._guard)
+        self._pins = PinThread(
+            PinFile(config.paths.state / "pin"),
+            lambda token, verdict: post(m.PinDone(token, verdict)),
+            self.died,
+        )
         self._sensor: SensorThread | None = None
         if config.force.kind != "none" or config.pins.factory == "bench":
             self._sensor = SensorThread(
@@ -432,6 +438,7 @@ class Program:
         self._server.publish(self._pump.snapshot())  # nobody is told "no state yet"
         self._server.start()
         self._alive.start()
+        self._pins.start()
         if self._sensor is not None:
             self._sensor.start()
         wake_ns = 0
@@ -445,6 +452,7 @@ class Program:
                 self._feed_watchdog()
         finally:
             self._alive.ending.set()
+            self._pins.end()
             if self._sensor is not None:
                 self._sensor.ending.set()
             self._server.close()
@@ -523,6 +531,8 @@ class Program:
         match effect:
             case m.Write(batch, entries):
                 self._ledger_thread.put(ledgers.Append(batch, entries))
+            case m.PinTask(token, verb, pin):
+                self._pins.ask(token, verb, pin)
             case m.Find(token, request_id):
                 self._ledger_thread.put(ledgers.Lookup(token, request_id))
             case m.ToStepper(record):
@@ -655,6 +665,7 @@ def machine_of(config: Config, digest: str, speed: int) -> Machine:
         config_sha256=digest,
         pids=(("pumpd", os.getpid()),),
         signals=safety.signals,
+        guarded=GUARDED,
         line=Line(
             table.bore_um,
             table.concentration_u_per_ml,

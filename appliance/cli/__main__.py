@@ -10,6 +10,7 @@ from appliance.cli.bolus import bolus
 from appliance.cli.commands import ack, basal, cartridge, limits, rearm, resume, stop, suspend
 from appliance.cli.offline.check_config import check_config
 from appliance.cli.offline.verify import verify
+from appliance.cli.pin import pin
 from appliance.cli.reading import alarms, dose, history, status
 from appliance.cli.session import Pumpctl, Session, with_dir
 from appliance.cli.signals import alerts, check_signals, silence
@@ -52,6 +53,7 @@ for verb in (
     silence,
     check_signals,
     alerts,
+    pin,
 ):
     pumpctl.add_command(verb)
 for verb in (verify, check_config, bench):

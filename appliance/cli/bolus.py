@@ -19,6 +19,7 @@ from appliance.cli.session import (
     Session,
     end,
     print_json,
+    safe,
     say,
     say_refused,
     with_dir,
@@ -118,15 +119,15 @@ def bolus(
     wanted = str(request_id or new_request_id())
     with session.pump() as pump:
         dose = None if request_id is None else pump.lookup(wanted)
-        token = ""
+        token, again = "", False
         if dose is None:
-            token = _reviewed(pump, wanted, amount_uu, speed, yes=yes, quiet=as_json)
+            token, again = _reviewed(pump, wanted, amount_uu, speed, yes=yes, quiet=as_json)
         else:
             _refuse_another_amount(dose, amount_uu)
             say("this id was given before: no new dose, this is what became of it")
         with caught_interrupts(wanted) as interrupts:
             if dose is None:
-                dose = pump.deliver(wanted, amount_uu, token, speed=speed, stay=wait)
+                dose = pump.deliver(wanted, amount_uu, token, speed=speed, stay=wait, again=again)
             if wait:
                 dose = _wait(pump, dose, interrupts, quiet=as_json or not sys.stdout.isatty())
     _report(dose, as_json=as_json)
@@ -134,8 +135,8 @@ def bolus(
 
 def _reviewed(
     pump: PumpClient, request_id: str, amount_uu: int, speed: Speed, *, yes: bool, quiet: bool
-) -> str:
-    """Show the review and ask; return the token, or end where either says no."""
+) -> tuple[str, bool]:
+    """Show the review and ask; return the token, and whether it was asked twice for one amount."""
     review = pump.review(request_id, amount_uu, speed)
     if [reason.code for reason in review.reasons] == [SIGNALS_UNCHECKED]:
         # The first bolus after a start: light and sound come first, whoever answers for them.
@@ -149,15 +150,20 @@ def _reviewed(
         clock = pump.status().clock
         for line in review_lines(review, speed, None if clock is None else clock.utc_ns):
             click.echo(line)
-    if not yes and not _confirmed(amount_uu):
+    if review.again is not None and yes:
+        say(f"{review.again}: --yes does")
+    asked = [f"Deliver {format_dose(amount_uu)}?"]
+    if review.again is not None:  # in another place, and not to be answered with the same keys
+        asked.append(f"{safe(review.again)}. Deliver the same amount once more?")
+    if not yes and not all(_confirmed(question) for question in asked):
         say("not confirmed: nothing was delivered")
         end(Exit.REFUSED)
-    return review.token
+    return review.token, review.again is not None
 
 
-def _confirmed(amount_uu: int) -> bool:
+def _confirmed(question: str) -> bool:
     try:
-        return click.confirm(f"Deliver {format_dose(amount_uu)}?", default=False)
+        return click.confirm(question, default=False)
     except click.Abort:  # Ctrl-C or the end of the input
         click.echo(err=True)
         return False

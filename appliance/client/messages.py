@@ -50,6 +50,7 @@ Name = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(_printa
 # The wire takes what the keypad can write; the pump's own limits are far below and carry reasons.
 DoseUu = Annotated[int, Field(ge=0, le=99_990_000)]
 RateUuPerH = Annotated[int, Field(ge=0, le=99_999_000)]
+PinText = Annotated[str, Field(min_length=6, max_length=12)]
 Speed = Literal["slow", "normal", "fast"]
 
 
@@ -79,13 +80,17 @@ class BolusReviewParams(Params):
 
 
 class BolusDeliverParams(Params):
-    """Give the dose that was reviewed; ``stay`` says that this connection lives until it ends."""
+    """Give the dose that was reviewed; ``stay`` says that this connection lives until it ends.
+
+    ``again`` is a second confirmation: the same amount was begun less than 15 min ago (SR-10).
+    """
 
     request_id: RequestId
     amount_uu: DoseUu
     speed: Speed = "normal"
     token: Annotated[str, Field(min_length=1, max_length=128)]
     stay: bool
+    again: bool = False
 
 
 class DoseLookupParams(Params):
@@ -153,6 +158,25 @@ class SignalsConfirmParams(Params):
     how: Literal["person", "assumed"]
 
 
+class PinUnlockParams(Params):
+    """Let this connection change settings, until it has left them alone for 60 s."""
+
+    pin: PinText
+
+
+class PinSetParams(Params):
+    """Set or change the PIN; ``old`` is null where there is none yet."""
+
+    old: PinText | None
+    new: PinText
+
+
+class PinClearParams(Params):
+    """Have no PIN any more."""
+
+    old: PinText
+
+
 class AlertsSetParams(Params):
     """Set the alerts that are named; the others stay. 0 switches one by hours off."""
 
@@ -211,11 +235,25 @@ PUMP_METHODS: tuple[Method, ...] = (
     Method("alarms.silence", Nothing, Role.OPERATE),
     Method("signals.check", Nothing, Role.OPERATE),
     Method("signals.confirm", SignalsConfirmParams, Role.OPERATE, changes=True),
+    Method("pin.show", Nothing, Role.OBSERVE),
+    Method("pin.unlock", PinUnlockParams, Role.SETTINGS),
+    Method("pin.lock", Nothing, Role.OPERATE),
+    Method("pin.set", PinSetParams, Role.SETTINGS, changes=True),
+    Method("pin.clear", PinClearParams, Role.SETTINGS, changes=True),
     Method("alerts.show", Nothing, Role.OBSERVE),
     Method("alerts.set", AlertsSetParams, Role.SETTINGS, changes=True),
     Method("heartbeat", Nothing, Role.OPERATE),
 )
 """The verbs of ``pumpd``'s socket, after ``hello``."""
+
+PIN_METHODS = frozenset({"pin.unlock", "pin.set", "pin.clear"})
+"""What asks for the PIN itself."""
+
+GUARDED = frozenset(one.name for one in PUMP_METHODS if one.role is Role.SETTINGS) - PIN_METHODS
+"""The verbs that wait for the PIN, where one is set: every change of a setting (SR-65)."""
+
+PIN_NEEDED = "pin_needed"
+"""The reason's code with which such a verb is refused until the PIN was given."""
 
 KEEPER_METHODS: tuple[Method, ...] = (
     Method("history", HistoryParams, Role.OBSERVE, answer_s=30.0),
@@ -341,6 +379,7 @@ class Review(Result):
     reasons: list[Reason]
     token: str | None
     token_s: int = 30
+    again: str | None = None
     last_bolus: LastBolus | None = None
     delivered_60_min_uu: int | None = None
     left_60_min_uu: int | None = None

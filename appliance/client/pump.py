@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 from uuid import uuid4
 
+from pydantic import BaseModel
+
 from appliance import __version__
 from appliance.client.errors import NoPump, OutcomeUnknown, PumpError, Refused
 from appliance.client.messages import (
     NO_SUCH_DOSE,
+    PIN_NEEDED,
     PUMP_METHODS,
     Alarm,
     AlarmsAcknowledgeParams,
@@ -26,7 +29,11 @@ from appliance.client.messages import (
     DoseLookupParams,
     Limits,
     LimitsShown,
+    Method,
     Nothing,
+    PinClearParams,
+    PinSetParams,
+    PinUnlockParams,
     Review,
     Segment,
     SignalsConfirmParams,
@@ -49,6 +56,31 @@ def new_request_id() -> str:
     return str(uuid4())
 
 
+class PinClient(RpcClient):
+    """Calls that give the PIN where a setting waits for it: once for each refusal."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        methods: Sequence[Method],
+        *,
+        client: str,
+        pin: Callable[[], str] | None,
+    ) -> None:
+        super().__init__(path, methods, client=client)
+        self._pin = pin
+
+    def ask(self, method: str, params: BaseModel) -> object:
+        """Ask; where the pump wants the PIN first and there is somebody to ask, give it."""
+        try:
+            return super().ask(method, params)
+        except Refused as refused:
+            if self._pin is None or [one.code for one in refused.reasons] != [PIN_NEEDED]:
+                raise
+        super().ask("pin.unlock", PinUnlockParams(pin=self._pin()))
+        return super().ask(method, params)
+
+
 class PumpClient:
     """One conversation with ``pumpd``: synchronous, without a thread, a context manager.
 
@@ -56,6 +88,8 @@ class PumpClient:
     (nobody there: nothing has changed), Refused (with every reason), NotAllowed, WrongVersion,
     PumpFailed and ProtocolFault; those that change something also OutcomeUnknown. Lost connections
     are opened again by ``deliver`` and ``stop`` alone; elsewhere that is the caller's to decide.
+
+    ``pin`` is asked for the PIN where a change of a setting waits for it.
 
     ``settle_tries`` and ``pause_s`` say how often and how far apart a lost dose is looked up.
     """
@@ -68,8 +102,9 @@ class PumpClient:
         settle_tries: int = 60,
         pause_s: float = 0.25,
         pause: Callable[[float], object] | None = None,
+        pin: Callable[[], str] | None = None,
     ) -> None:
-        self._rpc = RpcClient(path, PUMP_METHODS, client=client)
+        self._rpc = PinClient(path, PUMP_METHODS, client=client, pin=pin)
         self._settle_tries = settle_tries
         self._pause_s = pause_s
         self._pause = pause or threading.Event().wait
@@ -171,15 +206,22 @@ class PumpClient:
         *,
         speed: Speed = "normal",
         stay: bool = True,
+        again: bool = False,
     ) -> Dose:
         """Give the reviewed dose and return its record, which may still be running.
 
-        ``stay`` promises that this connection lives until the dose ends. A lost answer is settled
-        here: look the id up, and ask again with the same id where there is no such dose (SR-37,
-        SR-39). Raises OutcomeUnknown only where that failed too.
+        ``again`` confirms a second time, where the review's ``again`` says that the same amount was
+        begun less than 15 min ago. ``stay`` promises that this connection lives until the dose
+        ends. A lost answer is settled here: look the id up, and ask again with the same id where
+        there is no such dose (SR-37, SR-39). Raises OutcomeUnknown only where that failed too.
         """
         params = BolusDeliverParams(
-            request_id=request_id, amount_uu=amount_uu, speed=speed, token=token, stay=stay
+            request_id=request_id,
+            amount_uu=amount_uu,
+            speed=speed,
+            token=token,
+            stay=stay,
+            again=again,
         )
         self._staying = params if stay else None
         try:
@@ -305,6 +347,26 @@ class PumpClient:
         """Say whether the check was seen and heard; return whether a new bolus may begin."""
         params = SignalsConfirmParams(seen=seen, how=how)
         return bool(self._rpc.call("signals.confirm", params)["confirmed"])
+
+    def pin(self) -> dict[str, Any]:
+        """Return ``set``, ``unlocked``, ``wrong_tries`` and ``wait_s`` of the PIN."""
+        return self._rpc.call("pin.show", Nothing())
+
+    def unlock(self, pin: str) -> None:
+        """Let this connection change settings until it has left them alone for 60 s."""
+        self._rpc.call("pin.unlock", PinUnlockParams(pin=pin))
+
+    def lock(self) -> None:
+        """Have every connection need the PIN again."""
+        self._rpc.call("pin.lock", Nothing())
+
+    def set_pin(self, old: str | None, new: str) -> None:
+        """Set the PIN, 6 to 12 digits; ``old`` is None where there was none."""
+        self._rpc.call("pin.set", PinSetParams(old=old, new=new))
+
+    def clear_pin(self, old: str) -> None:
+        """Have no PIN any more."""
+        self._rpc.call("pin.clear", PinClearParams(old=old))
 
     def alerts(self) -> dict[str, int]:
         """Return when the pump warns: ``low_reservoir_uu``, ``low_reservoir_h``, ``auto_off_h``."""

@@ -126,13 +126,20 @@ class BolusDesk:
         return reasons
 
     def _interval(self, limits: Limits) -> list[Reason]:
+        return interval_reason(limits, now_ns=self._c.now_ns, last_start_ns=self._last_start_ns())
+
+    def _last_start_ns(self) -> int | None:
+        """Return when the last bolus began, no earlier than this boot can prove."""
         last = self._c.book.doses.get(self._c.book.last_bolus)
         if last is None:
-            return []
-        start_ns = (
-            last.start_mono_ns if last.start_boot == self._c.machine.boot_id else self._c.start_ns
-        )
-        return interval_reason(limits, now_ns=self._c.now_ns, last_start_ns=start_ns)
+            return None
+        here = last.start_boot == self._c.machine.boot_id
+        return last.start_mono_ns if here else self._c.start_ns
+
+    def _again(self, amount_uu: int) -> list[Reason]:
+        last, start_ns = self._c.book.doses.get(self._c.book.last_bolus), self._last_start_ns()
+        since_ns = None if start_ns is None else self._c.now_ns - start_ns
+        return rules.again_reason(amount_uu, last.programmed_uu if last else None, since_ns)
 
     # ------------------------------------------------------------------ review and delivery
 
@@ -153,6 +160,7 @@ class BolusDesk:
             "programmed_steps": plan.steps,
             "duration_s": -(-duration_ns // NS_PER_S),
             "reasons": [_reason(one) for one in reasons],
+            "again": next((one.text for one in self._again(amount_uu)), None),
             "token": None if reasons else self._token(params),
             "token_s": self._c.times.token_ns // (NS_PER_S * self._c.machine.speed),
             "last_bolus": {**last.record(), "utc_ns": last.start_utc_ns} if last else None,
@@ -185,6 +193,7 @@ class BolusDesk:
         plan = rules.plan(amount_uu, rules.Speed(params["speed"]), self._c.machine.mechanics)
         reasons = self._token_reasons(params)
         reasons += self.reasons(amount_uu, plan, state)
+        reasons += [] if params.get("again") else self._again(amount_uu)
         stays = params["stay"]
         if not stays and not self._other_live_stop():
             reasons.append(

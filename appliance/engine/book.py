@@ -127,6 +127,8 @@ class Book:
     last_bolus: str = ""
     locked: bool = False
     blocked: list[list[Any]] = field(default_factory=list)
+    pin_tries: int = 0
+    pin_tried: list[Any] = field(default_factory=lambda: ["", 0])
 
     # ------------------------------------------------------------------ the fold
 
@@ -165,6 +167,11 @@ class Book:
                 self._alarm(row)
             case "line":
                 self._line(row)
+            case "pin" if body["event"] == "tried":
+                self.pin_tries += 1
+                self.pin_tried = [row.entry.boot_id, row.entry.mono_ns]
+            case "pin":
+                self.pin_tries = 0
             case _:
                 pass
 

@@ -46,6 +46,7 @@ class Machine:
     pids: tuple[tuple[str, int], ...]
     signals: str = "person"
     line: Line = UNKNOWN
+    guarded: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,6 +189,14 @@ class Checked(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PinDone(Event):
+    """What came of a task: "right", "wrong", "missing", "stored", "forgotten", or a fault."""
+
+    token: int
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
 class Terminate(Event):
     """End cleanly: a signal asks for it."""
 
@@ -253,6 +261,15 @@ class KillStepper(Effect):
 @dataclass(frozen=True, slots=True)
 class Check(Effect):
     """Run the program's own part of the self-test: disk, watchdog."""
+
+
+@dataclass(frozen=True, slots=True)
+class PinTask(Effect):
+    """Have a PIN checked, stored or forgotten ("check", "store", "forget"); ``PinDone`` answers."""
+
+    token: int
+    verb: str
+    pin: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

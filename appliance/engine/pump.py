@@ -25,6 +25,7 @@ from appliance.engine.context import Context, Machine
 from appliance.engine.desk import Desk
 from appliance.engine.light_and_sound import LightAndSoundDesk
 from appliance.engine.line import LineDesk
+from appliance.engine.lock import LockDesk
 from appliance.engine.messages import (
     Asked,
     Checked,
@@ -45,6 +46,7 @@ from appliance.engine.messages import (
     HeadChecked,
     KillStepper,
     NotFound,
+    PinDone,
     Publish,
     Ready,
     Refused,
@@ -157,11 +159,13 @@ class Pump:
             self._c, self._alarms, self._guard_silent_ns, lambda: self._ready_said
         )
         self._line = LineDesk(self._c, self._alarms, self._fault)
+        self._lock = LockDesk(self._c)
         self._desks: tuple[Desk, ...] = (
             SettingsDesk(self._c, self._motor, self._basal),
             self._alerts,
             self._signals,
             self._line,
+            self._lock,
         )
         self._verbs = {
             verb: answers for desk in self._desks for verb, answers in desk.verbs.items()
@@ -276,7 +280,10 @@ class Pump:
                 self._signals.hear_feedback(flags)
             case Checked(results):
                 self._test.hear_checked(results)
+            case PinDone(token, verdict):
+                self._lock.hear(token, verdict)
             case ClientGone(connection):
+                self._lock.gone(connection)
                 self._bolus.client_gone(connection)
             case Asked() as asked:
                 self._bolus.connected(asked.connection)
@@ -892,6 +899,8 @@ class Pump:
     def _answer(self, asked: Asked) -> None:
         """Answer a request, or see that it is answered later."""
         self._alerts.used(asked.method)
+        if self._lock.bars(asked):
+            return
         match asked.method:
             case "status" | "subscribe":
                 self._done(asked, self.snapshot())

@@ -316,6 +316,7 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "alarm": lambda b: f"{b.get('priority')} {b.get('code')} {b.get('event')}: {b.get('text')}",
     "signals": _signals,
     "line": _line_words,
+    "pin": lambda b: f"PIN {b.get('event')} (by {b.get('by')})",
     "clock": lambda b: f"the wall clock was set by {b.get('step_ns')} ns",
     "slip": lambda b: (
         f"programme {b.get('programme')} came late {b.get('slips')} times, at worst by "

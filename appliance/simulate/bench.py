@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid5
 
+from appliance.client.messages import GUARDED
 from appliance.domain.limits import Limits
 from appliance.domain.mechanics import Mechanics
 from appliance.domain.occlusion import Line
@@ -115,6 +116,7 @@ class VirtualBench:
         self._readback, self._stop_button, self._hold = readback, stop_button, hold
         self._signals, self._sensors_ns = signals, sensors_ms * NS_PER_MS
         self._over = False
+        self.pin = ""
         self._runs = 0
         self._tokens = 0
         self._connection = 1
@@ -220,7 +222,7 @@ class VirtualBench:
         review = self.ask("bolus.review", **dose)
         if review["token"] is None:
             raise Refusal(tuple(one["text"] for one in review["reasons"]))
-        self.ask("bolus.deliver", **dose, token=review["token"], stay=True)
+        self.ask("bolus.deliver", **dose, token=review["token"], stay=True, again=True)
         return request_id
 
     def bolus(self, units: str, *, speed: str = "normal") -> Mapping[str, Any]:
@@ -432,6 +434,7 @@ class VirtualBench:
             config_sha256="0" * 64,
             pids=(("pumpd", 1),),
             signals=self._signals,
+            guarded=GUARDED,
             line=Line(8_660, 100, 1_000, 20),
         )
 
@@ -584,12 +587,26 @@ class VirtualBench:
                 self._end_stepper(clean="stepper" not in self.frozen)
             case m.Check():
                 self._post(m.Checked([m.CheckResult("disk", ok=True, text="virtual")]))
+            case m.PinTask() as task:
+                self._post(m.PinDone(task.token, self._pin_task(task)))
             case m.Reply(token, answer):
                 self._answers[token] = answer
             case m.Publish(snapshot):
                 self.snapshots = [*self.snapshots[-99:], snapshot]
             case _:
                 self.log.append(effect)
+
+    def _pin_task(self, task: m.PinTask) -> str:
+        """Do what the file of the PIN does, without its slow hash."""
+        match task.verb:
+            case "check":
+                return "missing" if not self.pin else "right" if task.pin == self.pin else "wrong"
+            case "store":
+                self.pin = task.pin
+                return "stored"
+            case _:
+                self.pin = ""
+                return "forgotten"
 
     def _write(self, write: m.Write) -> None:
         try:

@@ -138,7 +138,8 @@ def test_a_pin_whose_file_is_gone_keeps_settings_locked_until_a_new_one_is_set()
 
 
 @pytest.mark.parametrize(
-    "text", ["", "12345", "1234567890123", "12345a", "１２３４５６", " 123456"]
+    "text",
+    ["", "12345", "1234567890123", "12345a", "\uff11\uff12\uff13\uff14\uff15\uff16", " 123456"],
 )
 def test_what_is_no_pin(text: str) -> None:
     assert not is_pin(text)

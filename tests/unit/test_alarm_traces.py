@@ -95,7 +95,7 @@ def test_sr_48_sr_49_light_and_sound_at_the_pins_are_those_of_the_standard(row: 
         assert all(row.spacing_ms[0] <= one <= row.spacing_ms[1] for one in in_group)
         if row is HIGH:  # 3 and 2, a pause, 3 and 2
             groups = "".join("." if one < 150 else " " if one < 300 else "|" for one in gaps)
-            assert groups == "..|.|..|."
+            assert groups == ".. .|.. ."
     repeats_ms = [b[0][0] - a[0][0] for a, b in pairwise(heard)]
     assert all(row.repeat_ms[0] <= one <= row.repeat_ms[1] for one in repeats_ms)
     bench.close()

@@ -34,7 +34,7 @@ def occlude(rate_uu_per_h: int, compliance_nl_per_kpa: int, bolus: str = "") -> 
 
     The sensor is read every 50 ms of real time, so with a pace above 1 that much more seldom.
     """
-    pace = 1 if bolus else min(100, 30_000_000 // rate_uu_per_h)
+    pace = 1 if bolus else min(40, 30_000_000 // rate_uu_per_h)
     bench = VirtualBench(
         basal_uu_per_h=0 if bolus else rate_uu_per_h,
         pace=pace,

@@ -7,7 +7,8 @@ import click
 from appliance import __version__
 from appliance.cli.bench import bench
 from appliance.cli.bolus import bolus
-from appliance.cli.commands import ack, basal, cartridge, limits, rearm, resume, stop, suspend
+from appliance.cli.cartridge import cartridge
+from appliance.cli.commands import ack, basal, limits, rearm, resume, stop, suspend
 from appliance.cli.offline.check_config import check_config
 from appliance.cli.offline.verify import verify
 from appliance.cli.pin import pin

@@ -11,7 +11,6 @@ from appliance.cli.reading import dose_line
 from appliance.cli.session import (
     DOSE,
     RATE,
-    RESERVOIR,
     Exit,
     Session,
     end,
@@ -263,19 +262,3 @@ def limits_set(session: Session, /, **given: int | None) -> None:
         old = before.get(name)
         was = "not set" if old is None else _limit_text(name, old)
         click.echo(f"  {name:<24}{_limit_text(name, amount)}   (was {was})")
-
-
-@click.group()
-def cartridge() -> None:
-    """The syringe that holds the water."""
-
-
-@cartridge.command("load")
-@click.argument("amount_uu", metavar="AMOUNT", type=RESERVOIR)
-@with_dir
-@click.pass_obj
-def cartridge_load(session: Session, amount_uu: int) -> None:
-    """Declare a fresh cartridge that holds AMOUNT units."""
-    with session.pump() as pump:
-        pump.load_cartridge(amount_uu)
-    click.echo(f"{BENCH}  cartridge with {format_dose(amount_uu)}")

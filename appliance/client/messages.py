@@ -137,9 +137,39 @@ class Limits(Params):
 
 
 class CartridgeLoadParams(Params):
-    """Declare a fresh cartridge and what it holds."""
+    """Declare a fresh cartridge and what it holds.
+
+    ``kind`` is "rapid" or "test" ("test" without it), ``size_uu`` what it holds when it is full.
+    """
 
     amount_uu: Annotated[int, Field(ge=0, le=999_990_000)]
+    kind: Name | None = None
+    size_uu: Annotated[int, Field(ge=0, le=999_990_000)] | None = None
+
+
+CartridgeStep = Literal["rewind", "prime", "cannula"]
+
+
+class CartridgePrepareParams(Params):
+    """Declare what a step asks for: its first confirmation. ``amount_uu`` is 0 for a rewind."""
+
+    step: CartridgeStep
+    amount_uu: DoseUu = 0
+    declared: bool
+
+
+class CartridgeRunParams(Params):
+    """Confirm a second time, with the token of the first: the motor moves."""
+
+    step: CartridgeStep
+    amount_uu: DoseUu = 0
+    token: Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class CartridgeFinishParams(Params):
+    """End a change; ``site`` names where a new cannula went, null where it is the old one."""
+
+    site: Name | None
 
 
 class AlarmsAcknowledgeParams(Params):
@@ -229,6 +259,10 @@ PUMP_METHODS: tuple[Method, ...] = (
     Method("limits.show", Nothing, Role.OBSERVE),
     Method("limits.set", Limits, Role.SETTINGS, changes=True),
     Method("cartridge.load", CartridgeLoadParams, Role.OPERATE, changes=True),
+    Method("cartridge.show", Nothing, Role.OBSERVE),
+    Method("cartridge.prepare", CartridgePrepareParams, Role.OPERATE),
+    Method("cartridge.run", CartridgeRunParams, Role.OPERATE, changes=True, answer_s=60.0),
+    Method("cartridge.finish", CartridgeFinishParams, Role.OPERATE, changes=True),
     Method("alarms", Nothing, Role.OBSERVE),
     Method("alarms.acknowledge", AlarmsAcknowledgeParams, Role.OPERATE, changes=True),
     Method("rearm", Nothing, Role.OPERATE, changes=True),

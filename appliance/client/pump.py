@@ -24,7 +24,11 @@ from appliance.client.messages import (
     BasalUseParams,
     BolusDeliverParams,
     BolusReviewParams,
+    CartridgeFinishParams,
     CartridgeLoadParams,
+    CartridgePrepareParams,
+    CartridgeRunParams,
+    CartridgeStep,
     Dose,
     DoseLookupParams,
     Limits,
@@ -327,9 +331,32 @@ class PumpClient:
         """Set the five therapy limits at once."""
         self._rpc.call("limits.set", limits)
 
-    def load_cartridge(self, amount_uu: int) -> None:
-        """Declare a fresh cartridge and what it holds."""
-        self._rpc.call("cartridge.load", CartridgeLoadParams(amount_uu=amount_uu))
+    def load_cartridge(
+        self, amount_uu: int, *, kind: str | None = None, size_uu: int | None = None
+    ) -> None:
+        """Declare a fresh cartridge and what it holds; ``kind`` is "rapid" or "test"."""
+        params = CartridgeLoadParams(amount_uu=amount_uu, kind=kind, size_uu=size_uu)
+        self._rpc.call("cartridge.load", params)
+
+    def cartridge(self) -> dict[str, Any]:
+        """Return what is loaded, what is to do, ages in hours, what was wasted, and the sites."""
+        return self._rpc.call("cartridge.show", Nothing())
+
+    def prepare_cartridge(
+        self, step: CartridgeStep, amount_uu: int = 0, *, declared: bool
+    ) -> dict[str, Any]:
+        """Give a step its first confirmation; return its ``token``, and the ``question`` to ask."""
+        params = CartridgePrepareParams(step=step, amount_uu=amount_uu, declared=declared)
+        return self._rpc.call("cartridge.prepare", params)
+
+    def run_cartridge(self, step: CartridgeStep, amount_uu: int, token: str) -> Dose:
+        """Give a step its second confirmation; return the record of what now moves."""
+        params = CartridgeRunParams(step=step, amount_uu=amount_uu, token=token)
+        return Dose.of(self._rpc.call("cartridge.run", params))
+
+    def finish_cartridge(self, site: str | None) -> None:
+        """End a change of cartridge and set; ``site`` names where a new cannula went."""
+        self._rpc.call("cartridge.finish", CartridgeFinishParams(site=site))
 
     def rearm(self) -> None:
         """Let delivery resume after three occlusions within 10 min have locked it (SR-27)."""

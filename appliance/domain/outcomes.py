@@ -12,6 +12,8 @@ class DoseKind(StrEnum):
     BOLUS = "bolus"
     BASAL = "basal"
     PRIME = "prime"
+    CANNULA = "cannula"
+    REWIND = "rewind"
 
 
 class Outcome(StrEnum):

@@ -67,7 +67,7 @@ class AlertsDesk(Desk):
     def _alerts(self) -> Alerts:
         return Alerts(**self._c.book.settings.get(_SETTING, {}))
 
-    def shown(self) -> Mapping[str, Any]:
+    def in_snapshot(self) -> Mapping[str, Any]:
         held_uu = self._c.reservoir_uu
         return {"reservoir_h": None if held_uu is None else self._hours_left(held_uu)}
 
@@ -98,7 +98,7 @@ class AlertsDesk(Desk):
         if method not in _NO_HAND and not method.endswith(".show"):
             self._used_ns = self._c.now_ns
 
-    def turn(self) -> None:
+    def tend(self) -> None:
         """Raise what is due, and clear what is over, twice a second."""
         if self._c.now_ns < self._next_look_ns:
             return

@@ -18,6 +18,7 @@ from appliance.records import Motion
 
 _RECENT_DOSES = 200
 _BLOCKED = 3
+_SITES = 20
 _BUCKET_NS = 60_000_000_000
 _DAY_NS = 24 * 3_600_000_000_000
 
@@ -127,6 +128,7 @@ class Book:
     last_bolus: str = ""
     locked: bool = False
     blocked: list[list[Any]] = field(default_factory=list)
+    set_change: dict[str, Any] = field(default_factory=dict)
     pin_tries: int = 0
     pin_tried: list[Any] = field(default_factory=lambda: ["", 0])
 
@@ -153,7 +155,8 @@ class Book:
             case "setting":
                 self.settings[body["name"]] = body["new"]
                 if body["name"] == "cartridge":
-                    self.loaded_uu = body["new"]["amount_uu"]
+                    new = body["new"]
+                    self.loaded_uu = new and new["amount_uu"]
                     self.loaded_at_steps = self.maximum_steps + self.open_lease_steps
             case "intent":
                 self._intent(row)
@@ -167,6 +170,8 @@ class Book:
                 self._alarm(row)
             case "line":
                 self._line(row)
+            case "set_change":
+                self._set_change(row)
             case "pin" if body["event"] == "tried":
                 self.pin_tries += 1
                 self.pin_tried = [row.entry.boot_id, row.entry.mono_ns]
@@ -277,6 +282,20 @@ class Book:
         if alarm.acknowledged and not alarm.active:
             del self.alarms[number]
 
+    def _set_change(self, row: Row) -> None:
+        """Keep when each part was last changed, where the sites were, and what was wasted."""
+        body, change = row.entry.body, self.set_change
+        event = body["event"]
+        change["event"], change["mono_ns"] = event, row.entry.mono_ns
+        change["boot"] = row.entry.boot_id
+        for part in body.get("renews", ()):
+            change[f"{part}_utc_ns"] = row.entry.utc_ns
+        for part, steps in body.get("wasted_steps", {}).items():
+            change[f"wasted_{part}_steps"] = change.get(f"wasted_{part}_steps", 0) + steps
+        if body.get("site"):
+            site = {"site": body["site"], "utc_ns": row.entry.utc_ns}
+            change["sites"] = [*change.get("sites", []), site][-_SITES:]
+
     def _line(self, row: Row) -> None:
         match row.entry.body["event"]:
             case "blocked":
@@ -318,6 +337,7 @@ class Book:
             "spent": deque(Spent(**one) for one in raw["spent"]),
             "programmes": dict(raw["programmes"]),
             "settings": dict(raw["settings"]),
+            "set_change": dict(raw.get("set_change", {})),
         }
         for one in fields(self):
             if one.name in raw:  # a checkpoint of an older version has fewer fields

@@ -29,7 +29,7 @@ class Desk:
         """Return the methods of the wire that this desk answers, each with what answers it."""
         raise NotImplementedError
 
-    def turn(self) -> None:
+    def tend(self) -> None:
         """Do what is due by now; called at every turn of the engine."""
 
     def against_bolus(self) -> Sequence[Reason]:
@@ -40,7 +40,7 @@ class Desk:
         """List what this desk has against delivering again."""
         return ()
 
-    def shown(self) -> Mapping[str, Any]:
+    def in_snapshot(self) -> Mapping[str, Any]:
         """Return what this desk adds to the snapshot."""
         return {}
 

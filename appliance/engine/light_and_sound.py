@@ -84,7 +84,7 @@ class LightAndSoundDesk(Desk):
             "signals.confirm": self._confirm,
         }
 
-    def shown(self) -> Mapping[str, Any]:
+    def in_snapshot(self) -> Mapping[str, Any]:
         shown = self._alarms.shown
         return {
             "audio": {
@@ -161,7 +161,7 @@ class LightAndSoundDesk(Desk):
         self._check_since_ns = self._c.now_ns
         self._c.add(ToGuard(SignalCheck()))
 
-    def turn(self) -> None:
+    def tend(self) -> None:
         """End a check that is over, and begin one that is due where the machine looks itself."""
         now_ns = self._c.now_ns
         if self._check_since_ns is not None:

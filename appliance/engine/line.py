@@ -41,7 +41,7 @@ class LineDesk(Desk):
     def verbs(self) -> Mapping[str, Answers]:
         return {"rearm": self._rearm}
 
-    def shown(self) -> Mapping[str, Any]:
+    def in_snapshot(self) -> Mapping[str, Any]:
         held_uu = None
         if self._peak_mn is not None and self._c.force_mn is not None:
             held_uu = self._c.machine.line.held_uu(self._c.force_mn)

@@ -41,7 +41,7 @@ class LockDesk(Desk):
     def _is_set(self) -> bool:
         return self._c.book.settings.get(_SETTING) is not None
 
-    def shown(self) -> Mapping[str, Any]:
+    def in_snapshot(self) -> Mapping[str, Any]:
         return {"pin": {"set": self._is_set, "wait_s": self._wait_s()}}
 
     def bars(self, asked: Asked) -> bool:

@@ -21,6 +21,7 @@ from appliance.engine.alerts import AlertsDesk
 from appliance.engine.basal import Basal
 from appliance.engine.bolus import BolusDesk, record_of_rows
 from appliance.engine.book import Book
+from appliance.engine.cartridge import CartridgeDesk
 from appliance.engine.context import Context, Machine
 from appliance.engine.desk import Desk
 from appliance.engine.light_and_sound import LightAndSoundDesk
@@ -160,12 +161,21 @@ class Pump:
         )
         self._line = LineDesk(self._c, self._alarms, self._fault)
         self._lock = LockDesk(self._c)
+        self._cartridge = CartridgeDesk(
+            self._c,
+            self._motor,
+            self._alarms,
+            lambda: self.state,
+            self._test_for_cartridge,
+            secret,
+        )
         self._desks: tuple[Desk, ...] = (
             SettingsDesk(self._c, self._motor, self._basal),
             self._alerts,
             self._signals,
             self._line,
             self._lock,
+            self._cartridge,
         )
         self._verbs = {
             verb: answers for desk in self._desks for verb, answers in desk.verbs.items()
@@ -481,7 +491,7 @@ class Pump:
         if self._basal.on and self._basal.held_since_ns is None:
             self._alarms.clear(AlarmCode.LIMIT_HELD)
         for desk in self._desks:
-            desk.turn()
+            desk.tend()
 
     def _guard_silent_ns(self) -> int | None:
         return self._c.now_ns - self._guard_heard_ns if self._guard_up else None
@@ -493,6 +503,8 @@ class Pump:
         """Return how many steps the next lease may have: 0 where limits or the reservoir leave
         none.
         """
+        if motion is Motion.REWIND:  # the syringe is out: there is nothing to run empty
+            return wanted_steps
         mechanics, limits = self._c.machine.mechanics, self._c.limits
         left_uu = self._c.reservoir_uu
         if limits is None or left_uu is None:
@@ -604,7 +616,8 @@ class Pump:
 
         def durable(_rows: Sequence[Row]) -> None:
             lines = [one for one in self._ledger_lines if acknowledged is False or one.ok]
-            self._test.start(run, lines, acknowledged=acknowledged)
+            ends = self._cartridge.wants_motor
+            self._test.start(run, lines, acknowledged=acknowledged, may_stand_at_end=ends)
 
         self._c.write([self._c.entry("run", {"run": run})], durable)
 
@@ -630,6 +643,8 @@ class Pump:
             if target is PumpState.RUNNING:
                 self._basal.start()
         self._say_ready(ok=passed)
+        if not passed:
+            self._cartridge.self_test_failed([Reason("self_test", text) for text in self._why])
         tokens, self._resume_tokens = self._resume_tokens, []
         answer = (
             Done({"state": self.state.value})
@@ -642,6 +657,8 @@ class Pump:
     def _target(self) -> PumpState:
         if self._resume_tokens:
             return PumpState.RUNNING
+        if self._cartridge.wants_motor:
+            return PumpState.SUSPENDED
         known = (PumpState.RUNNING, PumpState.SUSPENDED, PumpState.STOPPED)
         return self._was if self._was in known else PumpState.STOPPED
 
@@ -693,7 +710,9 @@ class Pump:
         certainty = bounds.certainty
         if certainty is Certainty.UNCERTAIN and reason is None:
             outcome = Outcome.UNCERTAIN
-        elif reason is End.DONE and (finished or job.steps == NO_LIMIT):
+        elif reason is End.DONE and (
+            finished or job.steps == NO_LIMIT or job.motion is Motion.REWIND
+        ):
             outcome = Outcome.DONE
         elif reason in (End.STOPPED, End.DISABLED) and job.why and not job.fault:
             outcome = Outcome.STOPPED
@@ -864,6 +883,12 @@ class Pump:
         self._move(PumpState.STARTING, "resume: self-test")
         self._begin_test(acknowledged=True)
 
+    def _test_for_cartridge(self) -> None:
+        """Begin a run for a change of the cartridge: the end stop that it leaves is no fault."""
+        self._ledger_lines = [one for one in self._ledger_lines if one.ok]
+        self._move(PumpState.STARTING, "cartridge: self-test")
+        self._begin_test(acknowledged=True)
+
     def _end_if_wanted(self) -> None:
         if not self._ending or self._ended:
             return
@@ -1021,7 +1046,7 @@ class Pump:
             guard_pid=self._guard_pid if self._guard_up else 0,
         )
         for desk in self._desks:
-            shown.update(desk.shown())
+            shown.update(desk.in_snapshot())
         return shown
 
     def _wake_ns(self) -> int:

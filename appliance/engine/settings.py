@@ -1,4 +1,4 @@
-"""The settings desk: basal profiles, limits and the cartridge, changed by a durable row each."""
+"""The settings desk: basal profiles and limits, changed by a durable row each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from appliance.engine.basal import Basal, profile_of
 from appliance.engine.context import Context
 from appliance.engine.desk import Answers, Desk
 from appliance.engine.messages import Asked
-from appliance.engine.motor import Motor, Phase
+from appliance.engine.motor import Motor
 from appliance.errors import BadProfile
 
 _MAX_PROFILES = 12
@@ -32,7 +32,6 @@ class SettingsDesk(Desk):
             "basal.use": self._use_profile,
             "limits.show": self._show_limits,
             "limits.set": self._set_limits,
-            "cartridge.load": self._load,
         }
 
     # ------------------------------------------------------------------ basal profiles
@@ -137,25 +136,3 @@ class SettingsDesk(Desk):
             self._refuse(asked, reasons)
         else:
             self._set(asked, "limits", asdict(limits))
-
-    # ------------------------------------------------------------------ the cartridge
-
-    def _load(self, asked: Asked) -> None:
-        amount_uu, capacity_uu = asked.params["amount_uu"], self._c.machine.capacity_uu
-        reasons = []
-        if self._motor.phase not in (Phase.IDLE, Phase.OFF):
-            reasons.append(Reason("moving", "the motor is delivering: stop first"))
-        if not 0 < amount_uu <= capacity_uu:
-            reasons.append(
-                Reason(
-                    "out_of_range",
-                    f"amount_uu = {amount_uu} is out of range: up to {capacity_uu}",
-                    "amount_uu",
-                    str(amount_uu),
-                    f"1 to {capacity_uu}",
-                )
-            )
-        if reasons:
-            self._refuse(asked, reasons)
-            return
-        self._set(asked, "cartridge", {"amount_uu": amount_uu})

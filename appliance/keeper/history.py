@@ -316,6 +316,11 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "alarm": lambda b: f"{b.get('priority')} {b.get('code')} {b.get('event')}: {b.get('text')}",
     "signals": _signals,
     "line": _line_words,
+    "set_change": lambda b: (
+        f"cartridge and set: {b.get('event')}"
+        + (f" at {b['site']}" if b.get("site") else "")
+        + (f" (by {b['by']})" if "by" in b else "")
+    ),
     "pin": lambda b: f"PIN {b.get('event')} (by {b.get('by')})",
     "clock": lambda b: f"the wall clock was set by {b.get('step_ns')} ns",
     "slip": lambda b: (

@@ -88,7 +88,7 @@ class Room:
     def turn(self) -> None:
         """Let every desk turn, and make durable what they write; then see what came of it."""
         for desk in self.desks:
-            desk.turn()
+            desk.tend()
         self._settle()
         self._settle()
 

@@ -85,7 +85,11 @@ def test_sr_50_a_pause_ends_by_itself_after_120_s_and_no_second_one_makes_it_lon
     assert room.ask("alarms.silence") == {"paused_left_s": 120}
     room.run(100)
     assert room.ask("alarms.silence") == {"paused_left_s": 20}
-    assert room.desk.shown()["audio"] == {"priority": 1, "sounding": False, "paused_left_s": 20}
+    assert room.desk.in_snapshot()["audio"] == {
+        "priority": 1,
+        "sounding": False,
+        "paused_left_s": 20,
+    }
     room.run(30)
     signals = [(at_s, one) for at_s, one in room.sent if isinstance(one, Signal)]
     assert signals == [

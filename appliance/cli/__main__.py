@@ -13,6 +13,7 @@ from appliance.cli.offline.check_config import check_config
 from appliance.cli.offline.verify import verify
 from appliance.cli.pin import pin
 from appliance.cli.reading import alarms, dose, history, status
+from appliance.cli.remind import remind
 from appliance.cli.session import Pumpctl, Session, with_dir
 from appliance.cli.signals import alerts, check_signals, silence
 
@@ -55,6 +56,7 @@ for verb in (
     check_signals,
     alerts,
     pin,
+    remind,
 ):
     pumpctl.add_command(verb)
 for verb in (verify, check_config, bench):

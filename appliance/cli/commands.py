@@ -11,6 +11,7 @@ from appliance.cli.reading import dose_line
 from appliance.cli.session import (
     DOSE,
     RATE,
+    RESERVOIR,
     Exit,
     Session,
     end,

@@ -103,7 +103,7 @@ def alerts_set(
     wanted = AlertsSetParams.model_construct(
         low_reservoir_uu=low_reservoir_uu, low_reservoir_h=low_reservoir_h, auto_off_h=auto_off_h
     )
-    if wanted == AlertsSetParams():
+    if not any(one is not None for _, one in wanted):
         raise click.UsageError("name at least one alert, such as --low 30")
     with session.pump() as pump:
         pump.set_alerts(wanted)

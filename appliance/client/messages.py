@@ -215,6 +215,39 @@ class AlertsSetParams(Params):
     auto_off_h: Annotated[int, Field(ge=0, le=1_000)] | None = None
 
 
+MinOfDay = Annotated[int, Field(ge=0, le=1_439)]
+
+
+class MealWindow(Params):
+    """A time of day in which a bolus is expected."""
+
+    from_min: MinOfDay
+    to_min: MinOfDay
+
+
+class PersonalReminder(Params):
+    """Words that are said at a time of day."""
+
+    at_min: MinOfDay
+    name: Name
+
+
+class RemindersSetParams(Params):
+    """Set the reminders that are named; the others stay. A list replaces the whole list."""
+
+    glucose_min: Annotated[int, Field(ge=0, le=1_440)] | None = None
+    site_days: Annotated[int, Field(ge=0, le=30)] | None = None
+    site_at_min: MinOfDay | None = None
+    meals: Annotated[list[MealWindow], Field(max_length=20)] | None = None
+    personal: Annotated[list[PersonalReminder], Field(max_length=20)] | None = None
+
+
+class RemindersSnoozeParams(Params):
+    """Answer every reminder that stands, and have it come again."""
+
+    minutes: Annotated[int, Field(ge=5, le=240)]
+
+
 class HistoryParams(Params):
     """A page of history, newest first; ``before_seq`` continues an earlier page."""
 
@@ -276,6 +309,9 @@ PUMP_METHODS: tuple[Method, ...] = (
     Method("pin.clear", PinClearParams, Role.SETTINGS, changes=True),
     Method("alerts.show", Nothing, Role.OBSERVE),
     Method("alerts.set", AlertsSetParams, Role.SETTINGS, changes=True),
+    Method("reminders.show", Nothing, Role.OBSERVE),
+    Method("reminders.set", RemindersSetParams, Role.SETTINGS, changes=True),
+    Method("reminders.snooze", RemindersSnoozeParams, Role.OPERATE, changes=True),
     Method("heartbeat", Nothing, Role.OPERATE),
 )
 """The verbs of ``pumpd``'s socket, after ``hello``."""

@@ -38,6 +38,8 @@ from appliance.client.messages import (
     PinClearParams,
     PinSetParams,
     PinUnlockParams,
+    RemindersSetParams,
+    RemindersSnoozeParams,
     Review,
     Segment,
     SignalsConfirmParams,
@@ -402,6 +404,19 @@ class PumpClient:
     def set_alerts(self, alerts: AlertsSetParams) -> None:
         """Set the alerts that are named; None leaves one as it is."""
         self._rpc.call("alerts.set", alerts)
+
+    def reminders(self) -> dict[str, Any]:
+        """Return what the pump reminds of: times of day are minutes of the local day."""
+        return dict(self._rpc.call("reminders.show", Nothing())["reminders"])
+
+    def set_reminders(self, reminders: RemindersSetParams) -> None:
+        """Set the reminders that are named; None leaves one as it is."""
+        self._rpc.call("reminders.set", reminders)
+
+    def snooze(self, minutes: int) -> int:
+        """Answer every reminder that stands for so many minutes; return how many those are."""
+        params = RemindersSnoozeParams(minutes=minutes)
+        return int(self._rpc.call("reminders.snooze", params)["snoozed"])
 
     def acknowledge(self, number: int | None) -> None:
         """Acknowledge one alarm by its number, or all of them with None."""

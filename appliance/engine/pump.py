@@ -64,6 +64,7 @@ from appliance.engine.messages import (
 )
 from appliance.engine.motor import Job, Motor, Phase, never_begun
 from appliance.engine.recovery import Witness
+from appliance.engine.reminders import RemindersDesk
 from appliance.engine.selftest import SelfTest
 from appliance.engine.settings import SettingsDesk
 from appliance.engine.snapshot import snapshot_of
@@ -176,6 +177,7 @@ class Pump:
             self._line,
             self._lock,
             self._cartridge,
+            RemindersDesk(self._c, self._alarms),
         )
         self._verbs = {
             verb: answers for desk in self._desks for verb, answers in desk.verbs.items()

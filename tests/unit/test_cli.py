@@ -53,6 +53,8 @@ def test_the_verbs_are_those_of_the_design() -> None:
         *(
             "ack",
             "alarms",
+            "alerts set",
+            "alerts show",
             "basal import",
             "basal show",
             "basal use",
@@ -60,8 +62,11 @@ def test_the_verbs_are_those_of_the_design() -> None:
             "bench faults",
         ),
         *("bench inject", "bench occlude", "bench press", "bench set", "bench status", "bolus"),
-        *("cartridge load", "check-config", "dose", "history", "limits set", "limits show"),
-        *("resume", "status", "stop", "suspend", "verify"),
+        *("cartridge cannula", "cartridge finish", "cartridge load", "cartridge prime"),
+        *("cartridge rewind", "cartridge show", "check-config", "check-signals", "dose"),
+        *("history", "limits set", "limits show", "pin clear", "pin lock", "pin set", "pin show"),
+        *("rearm", "remind set", "remind show", "remind snooze", "resume", "silence", "status"),
+        *("stop", "suspend", "verify"),
     ]
 
 
@@ -77,7 +82,8 @@ def test_every_verb_explains_itself(verb: tuple[str, ...]) -> None:
 
 
 READING = ["alarms", "basal show", "bench faults", "bench status", "bolus", "check-config", "dose"]
-READING += ["history", "limits show", "status", "stop", "verify"]
+READING += ["history", "limits show", "status", "stop", "verify", "alerts show", "pin show"]
+READING += ["remind show", "cartridge show"]
 
 
 def test_every_verb_that_reads_has_json() -> None:
@@ -112,6 +118,12 @@ def test_the_exit_statuses_are_those_of_the_design() -> None:
         (("ack",), "give the NUMBER"),
         (("limits", "set"), "name at least one limit"),
         (("cartridge", "load", "1,5"), "AMOUNT"),
+        (("cartridge", "prime", "5"), "in a pipe this needs --yes"),
+        (("check-signals",), "in a pipe this needs --yes"),
+        (("alerts", "set"), "name at least one alert"),
+        (("remind", "set"), "name at least one reminder"),
+        (("remind", "set", "--meal", "7-9"), "is not a time of day"),
+        (("remind", "set", "--at", "07:30"), "not a time and 1 to 40 characters"),
         (("--dir", "/nowhere/at/all", "status"), "is not a folder"),
     ],
 )
@@ -141,7 +153,13 @@ def test_without_a_pump_every_verb_ends_with_3(verb: tuple[str, ...], tmp_path: 
         "bench inject": ["stall"],
         "bench set": ["board_c=50"],
         "bolus": ["1", "--yes"],
+        "alerts set": ["--low", "30"],
+        "cartridge cannula": ["0.5", "--yes"],
         "cartridge load": ["300"],
+        "cartridge prime": ["5", "--yes"],
+        "cartridge rewind": ["--yes"],
+        "check-signals": ["--yes"],
+        "remind set": ["--glucose", "90"],
         "dose": ["123e4567-e89b-12d3-a456-426614174000"],
         "limits set": ["--hourly", "5"],
     }

@@ -12,6 +12,7 @@ from appliance.client.messages import AlertsSetParams
 from appliance.client.pump import PumpClient
 from appliance.client.words import BENCH, format_dose
 
+_MARGIN_S = 0.5
 _QUESTION = "Did three lamps shine in turn (red, yellow, cyan), and did the buzzer sound?"
 
 
@@ -46,7 +47,7 @@ def play_and_confirm(pump: PumpClient, *, yes: bool) -> bool:
         say("light and sound were played, and nobody looked: --yes answers for nobody")
     else:
         click.echo(f"{BENCH}  look and listen for {duration_s:.0f} s")
-    threading.Event().wait(duration_s + 0.5)
+    threading.Event().wait(duration_s + _MARGIN_S)
     if yes:
         return pump.confirm_signals(seen=True, how="assumed")
     try:

@@ -350,6 +350,17 @@ def test_sr_54_f64_a_channel_that_dies_while_an_alarm_is_shown_is_an_alarm_on_th
     assert "Light or sound is lost" in room.standing()
 
 
+def test_sr_54_what_the_feedback_denies_nobody_can_confirm() -> None:
+    room = Signals(signals="person")
+    room.dead = 1
+    room.watch(1)
+    room.ask("signals.check")
+    room.watch(5)
+    refused = room.ask("signals.confirm", seen=True, how="person")["refused"]
+    assert refused == ["the buzzer drew no current, whatever was seen or heard"]
+    assert room.standing() == ["Light or sound is lost"]
+
+
 def test_sr_56_a_computer_that_stood_still_is_no_dead_buzzer() -> None:
     room = Signals(signals="feedback")
     room.watch(6)

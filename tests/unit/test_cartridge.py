@@ -80,6 +80,7 @@ def test_sr_33_only_a_rewind_goes_back_and_it_ends_at_the_back_end_stop() -> Non
     bench.close()
 
 
+@pytest.mark.full
 def test_a_rewind_from_the_front_end_stop_leaves_it_behind() -> None:
     bench = suspended(mechanics={"bore_um": 30_000, "lead_um": 2_000})  # a short way
     front_steps = bench.plant.settings.front_stop_steps

@@ -17,6 +17,7 @@ LIMITS = _plain(WIDE_LIMITS)
 def locked() -> VirtualBench:
     bench = VirtualBench(set_up=False)
     bench.ask("pin.set", old=None, new=PIN)
+    bench.frozen = {"guard", "stepper"}  # nothing moves here: time alone goes by
     return bench
 
 
@@ -79,6 +80,7 @@ def test_f69_after_five_wrong_tries_the_wait_doubles_and_a_restart_does_not_shor
     bench.run(20)
     bench.set_wall(+86_400)
     assert "wait 10 s" in wrong(bench, PIN)
+    bench.frozen = set()
     bench.stop_pump()
     bench.boot += 1
     bench.start_pump()
@@ -100,6 +102,7 @@ def test_f69_a_try_is_durable_before_the_pin_is_looked_at() -> None:
     assert token not in bench._answers
     with pytest.raises(Refusal, match="another PIN is being looked at"):
         bench.ask("pin.unlock", pin=PIN)
+    bench.frozen = set()
     bench.kill_pump()
     bench.disk_goes_on()
     bench.start_pump()

@@ -54,9 +54,8 @@ class AlertsDesk(Desk):
         self._stop = stop
         self._used_ns = context.now_ns
         self._quiet_since_ns: int | None = None
-        self._profiles: object = None
-        self._name: object = None
         self._daily_uu = 0
+        self._next_profile_ns = context.now_ns
         self._next_look_ns = context.now_ns
 
     @property
@@ -72,10 +71,9 @@ class AlertsDesk(Desk):
         return {"reservoir_h": None if held_uu is None else self._hours_left(held_uu)}
 
     def _hours_left(self, held_uu: int) -> int | None:
-        settings = self._c.book.settings
-        profiles, name = settings.get("basal.profiles"), settings.get("basal.active")
-        if profiles is not self._profiles or name != self._name:  # a setting is never changed
-            self._profiles, self._name = profiles, name
+        """Return the hours of basal that it holds, by the profile as it was a minute ago at most."""
+        if self._c.now_ns >= self._next_profile_ns:
+            self._next_profile_ns = self._c.now_ns + NS_PER_MIN
             profile = self._basal.profile
             self._daily_uu = daily_uu(profile) if profile else 0
         return hours_left(held_uu, self._daily_uu)

@@ -4,6 +4,7 @@ import pytest
 from engine_room import LIMITS, Room
 
 from appliance.domain.alarms import TABLE, AlarmCode, Priority
+from appliance.domain.basal import Profile, Segment
 from appliance.domain.states import PumpState
 from appliance.domain.units import NS_PER_S
 from appliance.engine.alarms import Shown
@@ -15,9 +16,9 @@ HOUR_S = 3_600
 
 
 class Basal:
-    """No schedule: these tests are about alarms."""
+    """A schedule of 1 U/h all day."""
 
-    profile = None
+    profile = Profile("Day", (Segment(0, 1_000_000),))
 
 
 class Alerts(Room):
@@ -210,6 +211,16 @@ def test_a_low_reservoir_is_said_at_the_units_that_were_set() -> None:
     room.setting("cartridge", {"amount_uu": 5_000_000})
     room.run(1)
     assert room.standing() == ["Very low reservoir", "Low reservoir"]
+
+
+def test_a_low_reservoir_is_said_by_the_hours_that_it_lasts_too() -> None:
+    room = Alerts()
+    room.setting("cartridge", {"amount_uu": 45_000_000})
+    room.ask("alerts.set", low_reservoir_uu=None, low_reservoir_h=48, auto_off_h=None)
+    room.run(1)
+    assert room.desk.in_snapshot() == {"reservoir_h": 45}
+    (alarm,) = room.alarms.listed()
+    assert alarm["text"] == "the reservoir holds 45.00 U, enough for 45 h of basal"
 
 
 def test_wrong_alerts_are_refused_with_field_value_and_range_and_change_nothing() -> None:

@@ -71,7 +71,7 @@ class AlertsDesk(Desk):
         return {"reservoir_h": None if held_uu is None else self._hours_left(held_uu)}
 
     def _hours_left(self, held_uu: int) -> int | None:
-        """Return the hours of basal that it holds, by the profile as it was a minute ago at most."""
+        """Return the hours of basal that it holds, by the profile of at most a minute ago."""
         if self._c.now_ns >= self._next_profile_ns:
             self._next_profile_ns = self._c.now_ns + NS_PER_MIN
             profile = self._basal.profile

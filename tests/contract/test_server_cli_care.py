@@ -81,8 +81,9 @@ def quick(pump: ScriptedPump, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signals, "_MARGIN_S", 0.0)
 
 
+@pytest.mark.usefixtures("quick")
 def test_sr_53_check_signals_with_yes_answers_for_nobody_and_says_so(
-    pump: ScriptedPump, demo: Path, quick: None
+    pump: ScriptedPump, demo: Path
 ) -> None:
     result = run(demo, "check-signals", "--yes")
     assert (result.exit_code, result.stdout) == (0, "BENCH  light and sound are taken as good\n")
@@ -104,8 +105,9 @@ def unchecked() -> Done:
     )
 
 
+@pytest.mark.usefixtures("quick")
 def test_sr_53_the_first_bolus_with_yes_plays_the_check_and_goes_on(
-    pump: ScriptedPump, demo: Path, quick: None
+    pump: ScriptedPump, demo: Path
 ) -> None:
     asked = {"request_id": ID, "amount_uu": 2_500_000}
     pump.script["bolus.review"] = answers(unchecked(), pump.on_bolus_review(asked))
@@ -116,8 +118,9 @@ def test_sr_53_the_first_bolus_with_yes_plays_the_check_and_goes_on(
     assert pump.moved == 1
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_bolus_that_has_other_reasons_against_it_plays_nothing(
-    pump: ScriptedPump, demo: Path, quick: None
+    pump: ScriptedPump, demo: Path
 ) -> None:
     review = unchecked()
     review.result["reasons"].append({"code": "state", "text": "the pump is suspended"})

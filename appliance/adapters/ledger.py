@@ -145,6 +145,8 @@ class LedgerReader:
     def _last(self) -> tuple[int, bytes]:
         last = "SELECT seq, digest FROM entries ORDER BY seq DESC LIMIT 1"
         for seq, digest in self._select(last):
+            if seq < 1 or not isinstance(digest, bytes):
+                raise BrokenChain(max(seq, 1), f"the last row says that it is {seq}: damaged")
             return seq, digest
         return 0, GENESIS
 
@@ -158,6 +160,8 @@ class LedgerReader:
 
     def _chain(self, seq: int, digest: bytes) -> Iterator[tuple[int, bytes, bytes]]:
         last, _ = self._last()
+        if last < seq:
+            raise BrokenChain(seq, f"row {seq} is there, and the last one says that it is {last}")
         while seq < last:
             try:
                 batch = self._select(_NEXT, seq, _BATCH)

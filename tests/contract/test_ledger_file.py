@@ -297,6 +297,20 @@ def test_f70_rows_cut_from_the_end_are_missed_by_whoever_kept_the_head(
         assert broken.value.seq == kept[0]
 
 
+def test_f22_a_last_row_that_cannot_be_one_is_no_empty_ledger(
+    path: Path, kept: tuple[int, bytes]
+) -> None:
+    tampered(
+        path,
+        "DELETE FROM entries",
+        "PRAGMA ignore_check_constraints = ON",
+        "INSERT INTO entries (seq, text, digest) VALUES (0, '{}', zeroblob(32))",
+    )
+    for look in (SqliteLedger, lambda path: LedgerReader(path).check_chain()):
+        with pytest.raises(BrokenChain, match="the last row says that it is 0"):
+            look(path)
+
+
 def test_a_query_for_single_rows_checks_them_too(path: Path, kept: tuple[int, bytes]) -> None:
     tampered(path, *EDITS["edited"][1])
     with closing(LedgerReader(path)) as reader:

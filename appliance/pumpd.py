@@ -109,6 +109,8 @@ class Stepper:
 
     def spawn(self, run: int) -> None:
         """Start a stepper for ``run``. Raises WireLost where the guard cannot be reached."""
+        if self._leaving is not None:
+            self.leave()
         self.kill()
         guard = connect(self._config.paths.runtime / "guard.sock")
         ours, theirs = pair()
@@ -179,6 +181,17 @@ class Stepper:
             return
         if self._child.poll() is not None or real_monotonic_ns() >= self._leaving[1]:
             self.kill()
+
+    def leave(self) -> None:
+        """Wait until a child that was told to end has taken its leave of the guard, but not long.
+
+        One that is killed in mid-word is a loss to the guard, which then trips: a clean end would
+        leave a latched trip behind. Nothing moves any more, so the engine may wait for it.
+        """
+        if self._child is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(_LEAVE_NS / 1e9)
+        self.kill()
 
     def kill(self) -> None:
         """End the child and its wire at once, if there is one."""
@@ -431,7 +444,10 @@ class Program:
                 self._sensor.ending.set()
             self._server.close()
             self._ledger_thread.end()
-            self._stepper.kill()
+            if self._exit is None:
+                self._stepper.kill()
+            else:
+                self._stepper.leave()
         return self._exit or 0
 
     def _wait(self, wake_ns: int) -> list[m.Event]:

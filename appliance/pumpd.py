@@ -109,8 +109,6 @@ class Stepper:
 
     def spawn(self, run: int) -> None:
         """Start a stepper for ``run``. Raises WireLost where the guard cannot be reached."""
-        if self._leaving is not None:
-            self.leave()
         self.kill()
         guard = connect(self._config.paths.runtime / "guard.sock")
         ours, theirs = pair()

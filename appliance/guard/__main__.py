@@ -137,14 +137,15 @@ class Program:
     def _wait(self, wake_ns: int) -> None:
         sources: list[socket.socket | Wire] = [self._listener, *self._new, *self._wires.values()]
         readable, _, _ = select.select(sources, [], [], self._clock.real_timeout_s(wake_ns))
-        if self._listener in readable:
-            self._accept()
-        for wire in [one for one in self._new if one in readable]:
-            self._greet(wire)
+        # Who has gone is known to have gone before somebody comes in his place.
         for role in list(self._wires):
             wire = self._wires[role]
             if wire in readable:
                 self._receive(role, wire)
+        for wire in [one for one in self._new if one in readable]:
+            self._greet(wire)
+        if self._listener in readable:
+            self._accept()
 
     def _turn(self) -> Result:
         now_ns = self._clock.monotonic_ns()

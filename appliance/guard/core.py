@@ -198,7 +198,7 @@ class Guard:
         self._spent: deque[tuple[int, int, int]] = deque()
         self._pumpd = False
         self._alive_heard_ns = 0
-        self._stepper = False
+        self._stepper_run: int | None = None
         self._beat_ns = 0
         self._armed = False
         self._want = False
@@ -272,7 +272,7 @@ class Guard:
             self._pumpd = True
             self._alive_heard_ns = now_ns
         else:
-            self._stepper = True
+            self._stepper_run = hello.run
             self._beat_ns = now_ns
             self._armed = self._want = False
             if hello.run != self._run:
@@ -304,9 +304,10 @@ class Guard:
                 self._trip_now(Trip.PUMPD_LOST, 0, now_ns)
             self._pumpd = False
         else:
+            # One of an older run is nobody's loss: since the re-arm it could do nothing more.
             if self._stepper and not clean:
                 self._trip_now(Trip.STEPPER_LOST, 0, now_ns)
-            self._stepper = False
+            self._stepper_run = None
             self._armed = self._want = False
 
     def pin_fault(self, now_ns: int) -> None:
@@ -522,6 +523,11 @@ class Guard:
         self._save = True
 
     # ------------------------------------------------------------------ ENABLE and the rest
+
+    @property
+    def _stepper(self) -> bool:
+        """Say whether the stepper of this run is there."""
+        return self._stepper_run == self._run
 
     def _is_on(self) -> bool:
         return self._enable and self._seen_on

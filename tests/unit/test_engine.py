@@ -699,3 +699,19 @@ def test_sr_36_a_gap_of_enable_between_two_looks_of_the_guard_is_seen() -> None:
     assert not gone
     assert bench.state == "faulted"
     bounds(bench)
+
+
+def test_sr_57_a_guard_that_trips_in_the_self_test_fails_it(bench: VirtualBench) -> None:
+    bench.kill_stepper()
+    bench.run(1)
+    assert bench.state == "faulted"
+    bench.ask("alarms.acknowledge", number=None)
+    bench.send("resume")
+    bench.run_until(lambda: bench.stepper is not None, 5)
+    assert bench.state == "starting"
+    assert bench.guard is not None
+    bench.guard.pin_fault(bench.now_ns)
+    bench.run_until(lambda: bench.state != "starting", 20)
+    assert bench.state == "inhibited"
+    assert "guard: its trip is latched" in bench.snapshot()["why"][0]
+    assert bench.rows("self_test")[-1].entry.body["passed"] is False

@@ -809,6 +809,24 @@ def test_sr_58_a_pumpd_frozen_for_less_than_two_seconds_changes_nothing(armed: B
 # ------------------------------------------------------------------ wires
 
 
+def test_f06_a_stepper_of_an_older_run_that_ends_late_is_no_loss_of_this_run(armed: Bench) -> None:
+    armed.beats = False
+    armed.pumpd(Rearm(RUN + 1, 1))
+    armed.run_for(100 * MS)
+    armed.guard.left(armed.now_ns, Role.STEPPER, clean=False)
+    armed.run = RUN + 1
+    armed.rise()
+    armed.arm()
+    assert armed.trips == []
+    assert armed.outputs.enable
+
+
+def test_an_older_stepper_has_no_enable_after_the_rearm(armed: Bench) -> None:
+    armed.pumpd(Rearm(RUN + 1, 1))
+    armed.run_for(100 * MS)
+    assert not armed.outputs.enable
+
+
 @pytest.mark.parametrize(
     ("role", "trip"), [(Role.PUMPD, Trip.PUMPD_LOST), (Role.STEPPER, Trip.STEPPER_LOST)]
 )

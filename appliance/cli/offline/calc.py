@@ -168,7 +168,7 @@ def _completed(session: Session, given: dict[str, int]) -> dict[str, int]:
         raise
     nowhere = [key for key in missing if key not in known]
     if nowhere:
-        say(f"refused: {_listed(nowhere)} missing and the pump does not say it")
+        say(f"refused: {_listed(nowhere)} missing and the pump has no value")
         end(Exit.REFUSED)
     say("from the pump: " + ", ".join(f"{key} = {known[key]}" for key in missing))
     if "bolus_iob_uu" in given:  # half of what is on board from each would be neither

@@ -59,5 +59,6 @@ def _segment(snapshot: Snapshot, basal: Basal) -> SegmentShown | None:
     if clock is None or basal.active is None:
         return None
     minute = ns_of_local_day(clock.utc_ns, clock.offset_s) // NS_PER_MIN
-    begun = [one for one in basal.profiles[basal.active] if one.start_min_of_day <= minute]
+    segments = basal.profiles.get(basal.active, [])
+    begun = [one for one in segments if one.start_min_of_day <= minute]
     return max(begun, key=lambda one: one.start_min_of_day, default=None)

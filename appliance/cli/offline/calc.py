@@ -261,7 +261,9 @@ def compare_lines(sums: Mapping[str, Sum]) -> list[str]:
         cells.append(_signed(Fraction(found.total_uu)))
         needs = f"  needs {found.carbs_needed_g} g" if found.carbs_needed_g else ""
         lines.append(f"  {name:<12}" + "".join(f"{cell:>12}" for cell in cells) + needs)
-    lines += [f"  {name}: {note}" for name, found in sums.items() for note in found.notes]
+    for name, found in sums.items():
+        ahead = [line.text for line in found.lines if line.name == FORECAST]
+        lines += [f"  {name}: {told}" for told in (*ahead, *found.notes)]
     return lines
 
 

@@ -5,16 +5,18 @@ scheduled*, so basal that follows its schedule is nothing on board, a temporary 
 more, and a suspended pump is less than none. A dose in doubt counts with its maximum.
 
 From the ledger's rows (docs/architecture.md, section 8) a caller makes one ``Delivered`` for each
-``count`` row and each programme in it: ``programmes`` holds the cumulative steps of every running
-programme, so what is new since the count row before went out between the two, and its age is that
-of the later one. Leases are small (0.05 U), and the sum of what such placing is wrong by stays
-under one lease, on the side of more on board. The ``closed`` row of a dose gives its final
-``confirmed_steps`` and ``maximum_steps``: what these exceed the counted steps by is one more
-``Delivered`` at its instant. An open lease is one at age 0, with 0 confirmed and its steps as the
-maximum, once over all doses. Steps become microunits through ``Mechanics.uu_of`` (confirmed) and
-``uu_of_up`` (maximum). ``DoseKind.BOLUS`` is a bolus, ``BASAL`` is basal, and what was primed is
-neither. Ages are on the schedule's monotonic time; what is older than ``horizon_ns`` may be
-forgotten. Deliveries of one minute may be added up, with the age of the latest.
+``count`` row and each programme in it: ``programmes`` holds the cumulative issued steps of every
+running programme, so what is new since the count row before went out between the two, and its age
+is that of the later one. Leases are small (0.05 U), and what such placing is wrong by stays under
+one lease in sum, on the side of more on board. The ``closed`` row of a dose has its final steps:
+what ``maximum_steps`` exceeds the counts by is one more ``Delivered`` at its instant, and what
+``confirmed_steps`` falls short of them by is taken off the confirmed part of the newest. While a
+dose runs, what was issued since the last count row is one more of age 0.
+
+Steps become microunits through ``Mechanics.uu_of`` (confirmed) and ``uu_of_up`` (maximum).
+``DoseKind.BOLUS`` is a bolus, ``BASAL`` is basal, and what was primed is neither. Ages are on the
+schedule's monotonic time; what is older than ``horizon_ns`` may be forgotten, and deliveries of one
+minute may be added up, with the age of the latest.
 """
 
 from __future__ import annotations

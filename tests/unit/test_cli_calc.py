@@ -11,6 +11,7 @@ from appliance.cli.__main__ import pumpctl
 from appliance.domain.calculators import CALCULATORS
 from appliance.domain.insulin import MODELS, Bilinear, Exponential
 
+ROOT = Path(__file__).parents[2]
 FOUR = ("--ratio", "10", "--sensitivity", "50", "--target", "100", "--iob", "1.2")
 MEAL = ("--carbs", "45", "--glucose", "180", *FOUR)
 
@@ -183,6 +184,19 @@ def test_what_is_missing_without_a_pump_is_named_in_one_message(
     result = run("calc", *words)
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr.splitlines()[0] == f"pumpctl: {told}"
+
+
+def test_the_cases_of_the_documentation_are_what_the_command_says() -> None:
+    lines = (ROOT / "docs/calculators.md").read_text().splitlines()
+    commands = [at for at, line in enumerate(lines) if line.startswith("    $ pumpctl ")]
+    assert len(commands) == 4
+    for at in commands:
+        words = lines[at].replace(" ...", " --ratio 10 --sensitivity 50 --target 100").split()[2:]
+        said = [line.rstrip() for line in run(*words).stdout.splitlines()]
+        told = [line[4:] for line in lines[at + 1 : at + 1 + len(said)]]
+        shown = told.index("...") if "..." in told else len(said)
+        assert shown > 5
+        assert told[:shown] == said[:shown]
 
 
 # --- curve ----------------------------------------------------------------------------------------

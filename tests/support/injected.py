@@ -1,4 +1,4 @@
-"""A disk that fails under one thread of a running program: strace answers its calls to the kernel."""
+"""A disk that fails under one thread of a running program: strace answers its calls."""
 
 import contextlib
 import os

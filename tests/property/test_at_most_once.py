@@ -20,14 +20,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    Bundle,
     RuleBasedStateMachine,
-    initialize,
     invariant,
-    multiple,
     precondition,
     rule,
 )
@@ -81,16 +78,14 @@ class Door:
 class AtMostOnce(RuleBasedStateMachine):
     """People, a lossy socket and a daemon that dies."""
 
-    doses = Bundle("doses")
-    messages = Bundle("messages")
-
-    @initialize()
-    def a_pump(self) -> None:
+    def __init__(self) -> None:
+        super().__init__()
         shared = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
         self.place = Path(tempfile.mkdtemp(dir=shared if shared.is_dir() else None, prefix="bp-"))
         self.bench = VirtualBench(ledger=SqliteLedger(self.place / "ledger.db"), basal_uu_per_h=0)
         self.died: list[BaseException] = []
         self.calls: list[Call] = []
+        self.messages: list[tuple[Wanted, dict[str, Any]]] = []
         self.answers: dict[int, Callable[[Any], None]] = {}
         self.ends: dict[str, dict[str, Any]] = {}
         self.sent: set[str] = set()
@@ -115,24 +110,39 @@ class AtMostOnce(RuleBasedStateMachine):
 
     # --- what people do ---------------------------------------------------------------------------
 
-    @rule(target=doses, amount_uu=st.integers(20_000, 400_000))
-    def a_person_opens_a_review(self, amount_uu: int) -> Wanted:
+    @rule(hundredths=st.integers(5, 60), arrives=st.booleans())
+    def a_person_reviews_a_new_dose_and_confirms(self, hundredths: int, *, arrives: bool) -> None:
+        """Bring the pump back where it has stopped; the id is made once, when the review opens."""
+        if self.bench.state != "running":
+            self.a_person_acknowledges_and_resumes()
+        self.time_goes_by(11.0)  # the interval between two boluses
         self.made += 1
-        return Wanted(str(UUID(int=self.made, version=4)), amount_uu)
+        request_id = str(UUID(int=self.made, version=4))
+        self.confirm(Wanted(request_id, hundredths * 10_000), arrives=arrives)
 
-    @rule(target=messages, wanted=doses, times=st.integers(1, 3))
-    def a_person_confirms_and_is_impatient(self, wanted: Wanted, times: int) -> Any:
-        """Review, then the same request once or more often: it is on its way, and not there yet."""
+    @precondition(lambda self: self.messages)
+    @rule(pick=st.integers(0, 99), arrives=st.booleans())
+    def a_person_reviews_the_same_dose_again(self, pick: int, *, arrives: bool) -> None:
+        """With the same id: a screen that has lost its reply does so."""
+        self.confirm(self.messages[pick % len(self.messages)][0], arrives=arrives)
+
+    def confirm(self, wanted: Wanted, *, arrives: bool) -> None:
         dose = {"request_id": wanted.request_id, "amount_uu": wanted.amount_uu, "speed": SPEED}
         review = self.bench.ask("bolus.review", **dose)
         token = review["token"] or "0" * 64
-        return multiple(*[(wanted, {**dose, "token": token, "stay": False})] * times)
+        self.messages.append((wanted, {**dose, "token": token, "stay": False}))
+        if arrives:
+            self.arrive(self.messages[-1])
 
-    @rule(message=messages)
-    def an_old_or_new_request_arrives(self, message: tuple[Wanted, dict[str, Any]]) -> None:
-        """In any order, any number of times; what never arrives was lost."""
+    @precondition(lambda self: self.messages)
+    @rule(pick=st.integers(0, 99))
+    def a_request_arrives(self, pick: int) -> None:
+        """The newest or an old one, in any order, any number of times."""
+        self.arrive(self.messages[-1 - pick % len(self.messages)])
+
+    def arrive(self, message: tuple[Wanted, dict[str, Any]]) -> None:
         if len(self.calls) >= 7:
-            self.a_reply_is_lost()
+            self.calls.pop(0).socket.close()
         wanted, params = message
         client = socket.socket(socket.AF_UNIX)
         client.settimeout(LIMIT_S)
@@ -147,19 +157,14 @@ class AtMostOnce(RuleBasedStateMachine):
         self.answers[self.tokens] = answer
         self.bench._post(m.Asked(self.tokens, connection, 0, method, asked))
 
-    @precondition(lambda self: getattr(self, "calls", None))
-    @rule()
-    def a_reply_is_lost(self) -> None:
-        self.calls.pop(0).socket.close()
-
-    @precondition(lambda self: getattr(self, "calls", None))
-    @rule()
-    def a_reply_is_read(self) -> None:
+    @precondition(lambda self: self.calls)
+    @rule(lost=st.booleans())
+    def a_reply_comes_or_is_lost(self, *, lost: bool) -> None:
+        if lost:
+            self.calls.pop(0).socket.close()
+            return
         call = self.calls.pop(0)
         self.time_goes_by(0.1)
-        if self.bench.stalled_disk:
-            call.socket.close()  # nobody waits that long
-            return
         with call.socket, call.socket.makefile("rb") as lines:
             lines.readline()
             line = lines.readline()
@@ -179,17 +184,28 @@ class AtMostOnce(RuleBasedStateMachine):
         self.bench.run(seconds)
         self.reply()
 
-    @rule()
-    def the_disk_stands_still(self) -> None:
+    @rule(seconds=st.sampled_from([0.3, 2.0]), pick=st.integers(0, 99), arrives=st.booleans())
+    def the_disk_stands_still(self, seconds: float, pick: int, *, arrives: bool) -> None:
+        """For a while, in which a request may come."""
         self.bench.stalled_disk = True
-
-    @rule()
-    def the_disk_goes_on(self) -> None:
+        if arrives and self.messages:
+            self.arrive(self.messages[-1 - pick % len(self.messages)])
+        self.time_goes_by(seconds)
         self.bench.disk_goes_on()
 
-    @rule(turns=st.integers(0, 4), wait_s=st.sampled_from([0.0, 0.5, 3.0]))
-    def pumpd_dies_and_starts_again(self, turns: int, wait_s: float) -> None:
+    @rule(
+        turns=st.integers(0, 4),
+        wait_s=st.sampled_from([0.0, 0.5]),
+        arrives=st.booleans(),
+        stalled=st.booleans(),
+    )
+    def pumpd_dies_and_starts_again(
+        self, turns: int, wait_s: float, *, arrives: bool, stalled: bool
+    ) -> None:
         """At any of its turns after what has just arrived: before, between and after the rows."""
+        self.bench.stalled_disk = stalled  # what is on its way to the disk is lost
+        if arrives and self.messages:
+            self.arrive(self.messages[-1])
         for _ in range(turns):
             if self.bench.pump is not None:
                 self.bench._turn_pump()
@@ -211,7 +227,6 @@ class AtMostOnce(RuleBasedStateMachine):
         self.bench.run_until(lambda: self.bench.state != "starting", 30)
         assert self.bench.truth_steps == before, "a recovery drives nothing"
 
-    @rule()
     def a_person_acknowledges_and_resumes(self) -> None:
         self.bench.disk_goes_on()
         self.bench.ask("alarms.acknowledge", number=None)
@@ -241,8 +256,6 @@ class AtMostOnce(RuleBasedStateMachine):
 
     @invariant()
     def no_id_moves_more_than_its_dose_and_the_truth_is_within_the_bounds(self) -> None:
-        if not hasattr(self, "bench"):
-            return
         assert self.died == []
         entered = self.entered()
         assert set(entered) <= self.sent, "nothing is delivered that nobody has confirmed"
@@ -253,8 +266,6 @@ class AtMostOnce(RuleBasedStateMachine):
 
     @invariant()
     def an_outcome_stays_what_it_is(self) -> None:
-        if not hasattr(self, "bench"):
-            return
         rows = self.bench.ledger.rows_of("closed")
         ended = [row.entry.body["request_id"] for row in rows]
         assert len(set(ended)) == len(ended), "every dose is closed once"
@@ -263,13 +274,12 @@ class AtMostOnce(RuleBasedStateMachine):
                 self.never_changes(dict(self.bench.dose(request_id)))
 
     def teardown(self) -> None:
-        if not hasattr(self, "bench"):
-            return
         try:
             self.bench.disk_goes_on()
             entered = self.entered()
             self.bench.run_until(lambda: self.closed() == entered.keys(), 200)
             ended = self.closed()
+            self.an_outcome_stays_what_it_is()
             for request_id in self.sent - ended:
                 with pytest.raises(Refusal, match="no dose has this id"):
                     self.bench.ask("dose.lookup", request_id=request_id)
@@ -297,7 +307,9 @@ def told(answer: m.Answer) -> doors.Answer:
 
 
 AtMostOnce.TestCase.settings = settings(
-    max_examples=300 if settings().max_examples > 100 else 15, stateful_step_count=40
+    max_examples=300 if settings().max_examples > 100 else 15,
+    stateful_step_count=40,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
 )
 
 

@@ -123,6 +123,8 @@ missing_packages() { # missing_packages base|test: what Debian calls what is not
   if [[ $1 == test ]]; then
     command -v ps >/dev/null || packages+=(procps)
     command -v strace >/dev/null || packages+=(strace)
+    command -v spin >/dev/null || packages+=(spin)
+    command -v gcc >/dev/null || packages+=(gcc libc6-dev) # spin's checkers are C programs
   fi
   printf '%s\n' "${packages[*]}"
 }

@@ -50,7 +50,7 @@ def connect_to_read(path: Path) -> tuple[sqlite3.Connection, bool]:
     It does not where the file was found at rest: then it must be opened again for the next look,
     because a writer may have come. Works on a read-only disk too. Raises LedgerFault.
     """
-    match [Path(f"{path}{suffix}").exists() for suffix in ("-wal", "-shm")]:
+    match [_is_there(Path(f"{path}{suffix}")) for suffix in ("-wal", "-shm")]:
         case [False, _]:  # closed cleanly; without this SQLite would want to make a -wal
             way = "mode=ro&immutable=1"
         case [True, False]:  # a copy, or a disk that cannot be written: nobody has it open
@@ -373,7 +373,7 @@ class SqliteLedger(LedgerReader):
             raise LedgerFault(f"{path} was closed: another program may write it now")
         if create and _was_cut_short(path):
             version = 0
-        elif path.exists():
+        elif _is_there(path):
             probe, _ = connect_to_read(path)
             with contextlib.closing(probe):
                 try:
@@ -429,8 +429,19 @@ def _was_cut_short(path: Path) -> bool:
 
     Opening it to write takes the page back. A journal beside more than that is none of ours.
     """
-    beside = [Path(f"{path}{suffix}").exists() for suffix in ("-journal", "-wal")]
-    return beside == [True, False] and path.exists() and path.stat().st_size <= _PAGE_BYTES
+    beside = [_is_there(Path(f"{path}{suffix}")) for suffix in ("-journal", "-wal")]
+    return beside == [True, False] and _is_there(path) and path.stat().st_size <= _PAGE_BYTES
+
+
+def _is_there(path: Path) -> bool:
+    """Say whether a file exists. Raises LedgerFault where the disk does not even tell that."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise LedgerFault(f"{path} cannot be looked up: {error.strerror}") from error
+    return True
 
 
 def _version(path: Path, db: sqlite3.Connection) -> int:
@@ -523,12 +534,15 @@ def _said(error: Exception) -> str:
 
 def _why(path: Path, error: Exception | None) -> str:
     """Say why a file does not open; SQLite itself says only that it does not."""
-    if not path.parent.is_dir():
-        return f"the directory {path.parent} is not there"
-    if not path.exists():
-        return f"it is not there ({error})"
-    if not path.is_file():
-        return "it is not a file"
-    if not os.access(path, os.R_OK):
-        return "this user may not read it"
+    try:
+        if not path.parent.is_dir():
+            return f"the directory {path.parent} is not there"
+        if not path.exists():
+            return f"it is not there ({error})"
+        if not path.is_file():
+            return "it is not a file"
+        if not os.access(path, os.R_OK):
+            return "this user may not read it"
+    except OSError as second:  # the disk does not even tell that
+        return f"{error} ({second.strerror})"
     return str(error)

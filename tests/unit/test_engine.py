@@ -715,3 +715,46 @@ def test_sr_57_a_guard_that_trips_in_the_self_test_fails_it(bench: VirtualBench)
     assert bench.state == "inhibited"
     assert "guard: its trip is latched" in bench.snapshot()["why"][0]
     assert bench.rows("self_test")[-1].entry.body["passed"] is False
+
+
+# ---------------------------------------------------------------------- alarms
+
+
+def raised(bench: VirtualBench, name: str) -> list[int]:
+    bodies = [row.entry.body for row in bench.rows("alarm")]
+    return [one["number"] for one in bodies if (one["name"], one["event"]) == (name, "raised")]
+
+
+def test_sr_51_an_acknowledged_alarm_does_not_ring_again_while_its_cause_stands() -> None:
+    bench = VirtualBench(basal_uu_per_h=0)
+    bench.ask("suspend")
+    bench.ask("cartridge.load", amount_uu=15_000_000)
+    bench.run(1)
+    for _ in range(3):
+        bench.ask("alarms.acknowledge", number=None)
+        bench.run(1)
+    (alarm,) = bench.ask("alarms")["alarms"]
+    assert (alarm["name"], alarm["active"], alarm["acknowledged"]) == ("Low reservoir", True, True)
+    assert raised(bench, "Low reservoir") == [1]
+    bench.ask("cartridge.load", amount_uu=300_000_000)
+    bench.run(1)
+    assert bench.ask("alarms")["alarms"] == []
+    bench.ask("cartridge.load", amount_uu=15_000_000)
+    bench.run(1)
+    assert raised(bench, "Low reservoir") == [1, 2], "a new cause is a new alarm"
+
+
+def test_sr_51_what_happens_while_an_acknowledgement_waits_for_the_disk_is_a_new_alarm() -> None:
+    bench = VirtualBench(basal_uu_per_h=0)
+    bench.set_wall(10)
+    bench.run(1)
+    bench.stalled_disk = True
+    bench.send("alarms.acknowledge", number=None)
+    bench.run(1)
+    bench.set_wall(10)
+    bench.run(1)
+    bench.disk_goes_on()
+    bench.run(1)
+    assert raised(bench, "Clock changed") == [1, 2]
+    (alarm,) = bench.ask("alarms")["alarms"]
+    assert (alarm["number"], alarm["acknowledged"]) == (2, False)

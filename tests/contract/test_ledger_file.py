@@ -357,6 +357,7 @@ def contents(path: Path) -> list[int]:
 
 
 @pytest.mark.campaign
+@pytest.mark.timeout(300)
 def test_f23_every_bit_flip_in_a_row_is_detected_by_both_readers(
     path: Path, kept: tuple[int, bytes]
 ) -> None:

@@ -222,11 +222,15 @@ class Book:
             last.steps += steps
         else:
             self.spent.append(Spent(entry.boot_id, entry.mono_ns, entry.utc_ns, entry.clock, steps))
-        while (
-            self.spent[0].boot == entry.boot_id
-            and entry.mono_ns - self.spent[0].mono_ns > _DAY_NS + _BUCKET_NS
-        ):
+        since_ns = entry.mono_ns - _DAY_NS - _BUCKET_NS
+        while self._oldest_ns(entry.boot_id) < since_ns:
             self.spent.popleft()
+
+    def _oldest_ns(self, boot: str) -> int:
+        """Return the instant of the oldest amount on the clock of ``boot``: what an older boot left
+        is at least as old as whatever this one counted first.
+        """
+        return next(one.mono_ns for one in self.spent if one.boot == boot)
 
     def _closed(self, body: Mapping[str, Any]) -> None:
         dose = self.doses[body["request_id"]]

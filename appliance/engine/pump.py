@@ -136,9 +136,14 @@ class Pump:
         ledger_lines: Sequence[CheckResult],
         new_run: Callable[[], int],
         secret: bytes,
+        watched: bool = True,
     ) -> None:
-        """Take the book as recovery folded it; ``ledger_lines`` are the chain's checks."""
+        """Take the book as recovery folded it; ``ledger_lines`` are the chain's checks.
+
+        With ``watched`` false it publishes no snapshot: nobody is there to see one.
+        """
         self._c = Context(machine, book, reading)
+        self._watched = watched
         self._new_run = new_run
         self._rows_before = book.seq
         self.state = PumpState.STARTING
@@ -1122,6 +1127,8 @@ class Pump:
         """Publish on change and once a second; always before an answer, which it must not
         contradict.
         """
+        if not self._watched:
+            return
         since_ns = self._c.now_ns - self._published_ns
         due = since_ns >= self._c.times.publish_ns
         answers = any(isinstance(one, Reply) for one in self._c.out.effects)
@@ -1147,9 +1154,25 @@ class Pump:
             guard_pid=self._guard_pid if self._guard_up else 0,
         )
 
+    @property
+    def settled(self) -> bool:
+        """Say whether nothing is under way that only the next look can end: no self-test, no
+        recovery, no release of the motor, and no request that waits for one of them.
+        """
+        return not (self._awaits or self._resume_tokens or self._stop_tokens)
+
+    @property
+    def schedule_wake_ns(self) -> int:
+        """Return when the basal schedule itself has something to do."""
+        return self._basal.wake_ns()
+
+    @property
+    def _awaits(self) -> bool:
+        moves = self._motor.phase in (Phase.RELEASING, Phase.CLOSING) or self._test.running
+        return moves or bool(self._ending) or not self._recovered
+
     def _wake_ns(self) -> int:
-        soon = self._motor.phase in (Phase.RELEASING, Phase.CLOSING) or self._test.running
-        soon = soon or self._bolus.job is not None or bool(self._ending) or not self._recovered
+        soon = self._awaits or self._bolus.job is not None
         step_ns = self._real(20_000_000 if soon else 250_000_000)
         return max(self._c.now_ns + 1, min(self._c.now_ns + step_ns, self._basal.wake_ns()))
 

@@ -267,6 +267,20 @@ class Guard:
         self._to_pumpd, self._to_stepper, self._save = [], [], False
         return result
 
+    def retime(self, now_ns: int, timing: Timing) -> None:
+        """Take other times from now on, as if every beat until now had come and been answered.
+
+        For virtual time, where beats are events only while something is wrong.
+        """
+        self._t = timing
+        self._next_alive_ns = self._next_judge_ns = self._next_report_ns = now_ns
+        self._beat_ns = max(self._beat_ns, now_ns)
+        self._alive_heard_ns = max(self._alive_heard_ns, now_ns)
+        self._extra_sample = None
+        self._wake_ns = now_ns
+        if self._toggled_ns is not None:
+            self._toggled_ns = now_ns
+
     def joined(self, now_ns: int, role: Role, hello: Hello) -> Result | None:
         """Take a new wire; its hello is its first record."""
         if role is Role.PUMPD:

@@ -59,6 +59,8 @@ class Refusal(Exception):
 class VirtualBench:
     """One pump on one bench. Every verb runs the clock only as far as its answer needs."""
 
+    _watched = True
+
     def __init__(
         self,
         *,
@@ -71,6 +73,7 @@ class VirtualBench:
         readback: bool = True,
         stop_button: bool = True,
         pace: int = 1,
+        lease_uu: int = 50_000,
     ) -> None:
         """Build it, let its self-test run, and unless told otherwise set it up and start basal.
 
@@ -87,9 +90,10 @@ class VirtualBench:
         one_shot = "present" if pace == 1 else "none"
         self._pace = pace
         self.now_ns = 1_000 * NS_PER_S
-        self.wall_ns = _START_UTC_NS
+        self._outages_ns = 0
+        self._wall_offset_ns = _START_UTC_NS - self.now_ns
         self.boot = 1
-        self.mechanics = Mechanics.of(**table, concentration_u_per_ml=100, hold=hold)
+        self.mechanics = Mechanics.of(**{"concentration_u_per_ml": 100, **table}, hold=hold)
         self.ledger: Ledger = ledger if ledger is not None else FakeLedger()
         self.bench = MockBench(
             BenchSettings(
@@ -102,9 +106,10 @@ class VirtualBench:
                 one_shot=one_shot,
                 start_ns=self.now_ns,
             ),
-            lambda: self.now_ns,
+            lambda: self.now_ns + self._outages_ns,
         )
         self._readback, self._stop_button, self._hold = readback, stop_button, hold
+        self._lease_uu = lease_uu
         self._runs = 0
         self._tokens = 0
         self._connection = 1
@@ -153,7 +158,17 @@ class VirtualBench:
     @property
     def truth_steps(self) -> int:
         """Return the steps that really moved forward."""
-        return int(self.plant.status(self.now_ns)["steps_forward"])
+        return int(self.plant.status(self.plant_ns)["steps_forward"])
+
+    @property
+    def plant_ns(self) -> int:
+        """Return the plant's instant: the programs' own clock begins anew with each boot."""
+        return self.now_ns + self._outages_ns
+
+    @property
+    def wall_ns(self) -> int:
+        """Return the wall clock, UTC in ns."""
+        return self.plant_ns + self._wall_offset_ns
 
     @property
     def state(self) -> str:
@@ -258,17 +273,16 @@ class VirtualBench:
 
     def set_wall(self, step_s: int) -> None:
         """Step the wall clock; the monotonic one knows nothing of it."""
-        self.wall_ns += step_s * NS_PER_S
+        self._wall_offset_ns += step_s * NS_PER_S
         self._post(m.ClockRead(self._reading()))
 
     def _jump(self, now_ns: int) -> None:
-        self.wall_ns += max(0, now_ns - self.now_ns)
         self.now_ns = max(self.now_ns, now_ns)
         self.bench.advance()
 
     def _next_ns(self) -> int:
         wakes = [at for name, at in self._wakes.items() if self._is_up(name)]
-        return max(self.now_ns, min([*wakes, self.bench.next_event_ns]))
+        return max(self.now_ns, min([*wakes, self.bench.next_event_ns - self._outages_ns]))
 
     def _is_up(self, name: str) -> bool:
         alive = {"pump": self.pump, "guard": self.guard, "stepper": self.stepper}[name]
@@ -285,7 +299,7 @@ class VirtualBench:
         lines = guard_hardware(self.bench.factories, readback=readback, **_PINS)
         self._guard_lines = lines
         self.guard = guards.Guard(
-            timing=guards.Timing.at(self._pace),
+            timing=self._guard_timing(),
             budgets=guards.Budgets(
                 self.mechanics.steps_within(90_000_000),
                 self.mechanics.steps_within(60_000_000),
@@ -301,9 +315,7 @@ class VirtualBench:
 
     def start_pump(self) -> None:
         """Start `pumpd` on what the ledger holds."""
-        book = Book()
-        for row in self.ledger.rows():
-            book.apply(row)
+        book = self._fold()
         self.pump = Pump(
             self._machine(),
             book,
@@ -311,9 +323,23 @@ class VirtualBench:
             ledger_lines=[m.CheckResult("ledger", ok=True, text=f"{book.seq} rows")],
             new_run=self._new_run,
             secret=b"virtual",
+            watched=self._watched,
         )
         self._wakes["pump"] = self.now_ns
         self._to_pump = []
+
+    def _fold(self) -> Book:
+        """Return what the ledger adds up to."""
+        book = Book()
+        for row in self.ledger.rows():
+            book.apply(row)
+        return book
+
+    def _guard_timing(self) -> guards.Timing:
+        return guards.Timing.at(self._pace)
+
+    def _stepper_timing(self) -> steppers.Timing:
+        return steppers.Timing.at(self._pace, 2_000 // self._pace)
 
     def kill_pump(self) -> None:
         """Kill `pumpd`, and with it the stepper: whatever was not durable is gone."""
@@ -380,7 +406,7 @@ class VirtualBench:
         self.stepper = steppers.Stepper(
             run=run,
             ratio=steppers.Ratio(ratio.ratio_uu, ratio.ratio_steps, ratio.quantum_steps),
-            timing=steppers.Timing.at(self._pace, 2_000 // self._pace),
+            timing=self._stepper_timing(),
             axis=lines.axis,
             end_stop=lines.end_stop,
             driver_fault=lines.driver_fault,
@@ -402,7 +428,7 @@ class VirtualBench:
             name="Virtual bench",
             fluid="water",
             mechanics=self.mechanics,
-            lease_uu=50_000,
+            lease_uu=self._lease_uu,
             ceilings=Limits(25_000_000, 60_000_000, 300_000_000, 35_000_000, 3_600),
             hold=self._hold,
             readback=self._readback,

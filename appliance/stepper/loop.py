@@ -204,12 +204,26 @@ class Stepper:
         self._beat(now_ns)
         return self._to_pumpd, self._to_guard, self._next_wake_ns(now_ns)
 
+    def retime(self, now_ns: int, timing: Timing) -> None:
+        """Take other times from now on, as if every beat until now had gone out and been answered.
+
+        For virtual time, where beats are events only while something is wrong.
+        """
+        self._t = timing
+        self._answered_ns = max(self._answered_ns, now_ns)
+        self._next_beat_ns = self._next_report_ns = now_ns
+
     def lost(self, now_ns: int) -> list[Record]:
         """End everything because a wire is gone; return the last records for `pumpd`."""
         self._to_pumpd = []
         self._end_all(End.WIRE_LOST, now_ns, 0)
         self._report(now_ns)
         return self._to_pumpd
+
+    @property
+    def stalled(self) -> bool:
+        """Say whether a step is due that waits for a lease or for ENABLE."""
+        return self._stalled_since_ns is not None
 
     # ------------------------------------------------------------------ mail
 
@@ -299,10 +313,13 @@ class Stepper:
         for programme in list(self._running):
             if programme.number == number:
                 self._finish(programme, End.STOPPED, now_ns, 0)
+        # What waits for a programme that was stopped would wait for ever: it ends, and is told.
         for programme in list(self._waiting):
-            if programme.number == number:
+            if number in (programme.number, programme.follows):
                 self._waiting.remove(programme)
                 self._report_end(programme, End.STOPPED, now_ns, 0)
+                if programme.number != number:
+                    self._stop_one(programme.number, now_ns)
 
     def _hear(self, now_ns: int, *, on: bool) -> None:
         self._answered_ns = now_ns
@@ -659,6 +676,12 @@ class Stepper:
 
     def _next_wake_ns(self, now_ns: int) -> int:
         wake_ns = min(self._next_beat_ns, self._next_report_ns)
+        if self._stalled_since_ns is not None:
+            wake_ns = min(wake_ns, max(now_ns, self._stalled_since_ns + self._t.stall_ns) + 1)
+        if self._wanting:
+            for end_ns in (self._tail_until_ns, self._last_step_ns + self._t.tail_ns):
+                if end_ns > now_ns:
+                    wake_ns = min(wake_ns, end_ns)
         if self._test_left and self._off:
             wake_ns = min(
                 wake_ns, max(self._last_step_ns + self._t.min_interval_ns, self._ready_ns)

@@ -95,6 +95,7 @@ class Plant:
         self._forward_level = int(settings.direction_inverted)
         self._sign = 1 if self.levels[Wire.DIRECTION] == self._forward_level else -1
         self._gate_until_ns = NEVER_NS if settings.one_shot == "none" else -NEVER_NS
+        self._gate_held = False
         self._alive_ns = -NEVER_NS
         self._plain_readback = True
         self._extra_count = 0
@@ -257,9 +258,19 @@ class Plant:
 
     # -------------------------------------------------------------- ENABLE
 
+    def hold_gate(self, *, held: bool, now_ns: int) -> None:
+        """Take the edges of ALIVE for granted while ``held``; the last one is then at ``now_ns``.
+
+        For virtual time, where a line that toggles is no event while nothing is wrong.
+        """
+        if held != self._gate_held:
+            self._gate_held = held
+            self._alive_ns = now_ns
+            self._renew_gate(now_ns)
+
     def _renew_gate(self, at_ns: int) -> None:
         """Work out until when the one-shot's gate is open, after ALIVE or a fault changed it."""
-        if self.settings.one_shot == "none" or self.knobs.one_shot == "open":
+        if self.settings.one_shot == "none" or self._gate_held or self.knobs.one_shot == "open":
             self._gate_until_ns = NEVER_NS
         elif self.knobs.one_shot == "closed":
             self._gate_until_ns = -NEVER_NS

@@ -248,8 +248,9 @@ class Guard:
                 self._waits = False
                 self._judge_silence(now_ns)
         self._judge_counts(now_ns)
+        was_on = self._is_on()
         self._judge_feedback(now_ns, reading)
-        self._decide(now_ns, reading)
+        self._decide(now_ns, reading, was_on=was_on)
         if now_ns >= self._next_alive_ns:
             self._alive = not self._alive
             self._toggled_ns = now_ns
@@ -260,7 +261,7 @@ class Guard:
             self._outputs(now_ns),
             self._to_pumpd,
             self._to_stepper,
-            self._memory() if self._save else None,
+            self.memory if self._save else None,
             self._wake_ns,
         )
         # A trip between two turns, for a wire or a pin, goes out with the next one.
@@ -541,7 +542,7 @@ class Guard:
     def _is_on(self) -> bool:
         return self._enable and self._seen_on
 
-    def _decide(self, now_ns: int, reading: PinReading) -> None:
+    def _decide(self, now_ns: int, reading: PinReading, *, was_on: bool) -> None:
         may = (
             self._trip is Trip.NONE
             and self._stepper
@@ -550,7 +551,6 @@ class Guard:
             and self._wish != self._barred_wish
         )
         enable = self._want and may
-        was_on = self._is_on()
         if enable and not self._enable:
             self._enable_since_ns = now_ns
             self._seen_on = False
@@ -595,7 +595,9 @@ class Guard:
         self._next_report_ns = now_ns + self._t.report_ns
         self._to_pumpd.append(Counted(*totals, self._turns))
 
-    def _memory(self) -> Memory:
+    @property
+    def memory(self) -> Memory:
+        """Return what the file should keep."""
         return Memory(
             self._run,
             self._counted,

@@ -479,13 +479,7 @@ class VirtualBench:
         )
         mail, self._to_guard = self._to_guard, []
         result = self.guard.turn(self.now_ns, mail, reading)
-        out = result.outputs
-        lines.alive.set(active=out.alive)
-        lines.enable.set(active=out.enable)
-        lines.buzzer.set(active=out.buzzer)
-        lines.lamps.high.set(active=out.lamp_high)
-        lines.lamps.medium.set(active=out.lamp_medium)
-        lines.lamps.low.set(active=out.lamp_low)
+        self._set(result.outputs)
         for record in result.to_stepper:
             self._to_stepper.append(record)
             self._wakes["stepper"] = self.now_ns
@@ -494,6 +488,16 @@ class VirtualBench:
         if result.save is not None:
             self._guard_memory = result.save
         self._wakes["guard"] = max(result.wake_ns, self.now_ns + 1)
+
+    def _set(self, out: guards.Outputs) -> None:
+        assert self._guard_lines is not None  # noqa: S101
+        lines = self._guard_lines
+        lines.alive.set(active=out.alive)
+        lines.enable.set(active=out.enable)
+        lines.buzzer.set(active=out.buzzer)
+        lines.lamps.high.set(active=out.lamp_high)
+        lines.lamps.medium.set(active=out.lamp_medium)
+        lines.lamps.low.set(active=out.lamp_low)
 
     def _from_guard(self, record: Record) -> None:
         self._post(m.FromGuard(record))
@@ -538,7 +542,10 @@ class VirtualBench:
             self._to_guard.append((Role.PUMPD, _ALIVE))
         effects, wake_ns = self.pump.turn(self.now_ns, events)
         self._wakes["pump"] = max(wake_ns, self.now_ns + 1)
+        pump = self.pump
         for effect in effects:
+            if self.pump is not pump:  # it was killed over one of them
+                return
             self._do(effect)
 
     def _do(self, effect: m.Effect) -> None:

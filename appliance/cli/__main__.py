@@ -9,6 +9,7 @@ from appliance.cli.bench import bench
 from appliance.cli.bolus import bolus
 from appliance.cli.commands import ack, basal, cartridge, limits, resume, stop, suspend
 from appliance.cli.offline.check_config import check_config
+from appliance.cli.offline.simulate import simulate
 from appliance.cli.offline.verify import verify
 from appliance.cli.reading import alarms, dose, history, status
 from appliance.cli.session import Pumpctl, Session, with_dir
@@ -49,7 +50,7 @@ for verb in (
     ack,
 ):
     pumpctl.add_command(verb)
-for verb in (verify, check_config, bench):
+for verb in (verify, check_config, simulate, bench):
     pumpctl.add_command(verb)
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from appliance.domain.alarms import AlarmCode
-from appliance.domain.limits import DAY_NS, HOUR_NS, Limits, Past, Reason, faults_of
+from appliance.domain.limits import DAY_NS, HOUR_NS, Limits, Reason, faults_of
 from appliance.domain.outcomes import Bounds, Certainty, DoseKind, Outcome
 from appliance.domain.states import PumpState, moved
 from appliance.domain.units import NS_PER_H, NS_PER_S, UU_PER_U, format_dose
@@ -504,9 +504,8 @@ class Pump:
 
     def _full_window(self, limits: Limits, asked_uu: int) -> tuple[int, int] | None:
         """Return limit and length of the window that ``asked_uu`` more would overfill, or None."""
-        past = self._bolus.past()
         for window_ns, limit_uu in ((HOUR_NS, limits.hourly_uu), (DAY_NS, limits.daily_uu)):
-            if self._used(past, window_ns) + asked_uu > limit_uu:
+            if self._bolus.used_uu(window_ns) + asked_uu > limit_uu:
                 return limit_uu, window_ns
         return None
 
@@ -514,9 +513,6 @@ class Pump:
         """Say whether the windows have room for two leases: then held basal may go on."""
         limits = self._c.limits
         return limits is not None and not self._full_window(limits, 2 * self._c.machine.lease_uu)
-
-    def _used(self, past: Sequence[Past], window_ns: int) -> int:
-        return sum(one.amount_uu for one in past if one.at_ns >= self._c.now_ns - window_ns)
 
     def _hold(self, limit_uu: int, window_ns: int) -> None:
         """A window is full: basal is held, and a bolus that should have fitted ends."""

@@ -194,6 +194,7 @@ class Guard:
         self._lease_left = 0
         self._last_lease = 0
         self._spent: deque[tuple[int, int, int]] = deque()
+        self._hour_steps: dict[int, int] = {}
         self._pumpd = False
         self._alive_heard_ns = 0
         self._stepper = False
@@ -368,6 +369,7 @@ class Guard:
             motion = self._leases[0].motion if self._leases else Motion.DOSE
             taken = min(left, self._lease_left) if self._leases else left
             self._spent.append((now_ns, int(motion), taken))
+            self._hour_steps[int(motion)] = self._hour_steps.get(int(motion), 0) + taken
             left -= taken
             if self._leases:
                 self._lease_left -= taken
@@ -375,9 +377,9 @@ class Guard:
                     self._leases.popleft()
                     self._lease_left = self._leases[0].steps if self._leases else 0
         while self._spent and self._spent[0][0] <= now_ns - self._t.hour_ns:
-            self._spent.popleft()
-        for motion in Motion:
-            spent = sum(count for _, kind, count in self._spent if kind == motion)
+            _, motion, gone = self._spent.popleft()
+            self._hour_steps[motion] -= gone
+        for motion, spent in self._hour_steps.items():
             if spent > self._budgets.of(motion):
                 self._trip_now(Trip.BUDGET, spent, now_ns)
 

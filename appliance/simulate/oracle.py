@@ -201,6 +201,7 @@ class Oracle:
         asked = self._live.pop(record.number, None)
         if asked is None:
             return
+        self._idle_since_ns = plant_ns
         asked.ended = record
         self._asked += self._asked_of(asked, record.at_ns, record.shift_ns)
         self._tokens += self._step_cost  # its remainder may be the next one's first step
@@ -208,6 +209,8 @@ class Oracle:
     def run_over(self, now_ns: int, plant_ns: int) -> None:
         """Hear that the stepper is gone: its programmes are over, whatever they had done."""
         self.look_at_edges(plant_ns)
+        if self._live:
+            self._idle_since_ns = plant_ns
         for asked in self._live.values():
             self._asked += self._asked_of(asked, now_ns, 0)
         self._live.clear()

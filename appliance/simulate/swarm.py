@@ -74,7 +74,7 @@ def draw(seed: int) -> Scenario:
 
 
 def _drawn(dice: random.Random, seed: int) -> dict[str, Any]:
-    days = round(dice.uniform(0.05, 0.3), 3)
+    days = round(dice.uniform(0.02, 0.12), 3)
     minutes = int(days * 24 * 60)
     kinds = [kind for kind in _KINDS if dice.random() < 0.4]
     faults = [name for name in _FAULTS if dice.random() < 0.3]
@@ -134,7 +134,7 @@ def _drawn(dice: random.Random, seed: int) -> dict[str, Any]:
 
 
 def _profile(dice: random.Random) -> list[dict[str, Any]]:
-    starts = sorted({0, *(dice.randrange(5, 420, 5) for _ in range(dice.randint(0, 4)))})
+    starts = sorted({0, *(dice.randrange(5, 170, 5) for _ in range(dice.randint(0, 4)))})
     rates = (0, 25_000, 400_000, 1_000_000, 3_000_000, 8_000_000)
     return [
         {"start": f"{at // 60:02d}:{at % 60:02d}", "rate_uu_per_h": dice.choice(rates)}

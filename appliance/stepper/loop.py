@@ -339,8 +339,15 @@ class Stepper:
         if now_ns - self._answered_ns > self._t.answer_ns and self._wants_enable(now_ns):
             self._end_all(End.DISABLED, now_ns, now_ns - self._answered_ns)
             return
-        programme = self._bursting or min(self._running, key=lambda one: one.due_ns)
-        due_ns = max(programme.due_ns, self._last_step_ns + self._t.min_interval_ns)
+        programme = self._bursting
+        if programme is None:
+            programme = self._running[0]
+            for other in self._running:
+                if other.due_ns < programme.due_ns:
+                    programme = other
+        due_ns = self._last_step_ns + self._t.min_interval_ns
+        if due_ns < programme.due_ns:
+            due_ns = programme.due_ns
         if now_ns < due_ns:
             return
         if not self._may_step(programme):
@@ -386,8 +393,10 @@ class Stepper:
         if late_ns > self._t.slip_fault_ns:
             self._end_all(End.LATE, now_ns, late_ns)
             return False
-        programme.worst_ns = max(programme.worst_ns, late_ns)
         behind_ns = now_ns - programme.due_ns
+        if late_ns == behind_ns == 0:  # to the nanosecond, as virtual time is
+            return True
+        programme.worst_ns = max(programme.worst_ns, late_ns)
         absorbs_ns = self._absorbs_ns(programme)
         if late_ns > absorbs_ns:
             programme.shift_ns += behind_ns
@@ -471,9 +480,11 @@ class Stepper:
 
     def _expire(self, now_ns: int) -> None:
         """End programmes whose time is over, and start what follows them, with their carry."""
-        for programme in list(self._running):
-            if programme.until_ns <= now_ns and programme.due_ns > programme.until_ns:
-                self._finish(programme, End.DONE, programme.until_ns, 0)
+        over = [
+            one for one in self._running if one.until_ns <= now_ns and one.due_ns > one.until_ns
+        ]
+        for programme in over:
+            self._finish(programme, End.DONE, programme.until_ns, 0)
 
     def _test(self, now_ns: int) -> None:
         """Make the next test edge, with ENABLE off: no step moves, the read-back must count it
@@ -686,17 +697,18 @@ class Stepper:
             wake_ns = min(
                 wake_ns, max(self._last_step_ns + self._t.min_interval_ns, self._ready_ns)
             )
+        ready_ns = max(self._last_step_ns + self._t.min_interval_ns, self._ready_ns)
         for programme in self._running:
-            due_ns = max(
-                programme.due_ns,
-                self._last_step_ns + self._t.min_interval_ns,
-                self._ready_ns,
-            )
+            due_ns = programme.due_ns
+            if due_ns < ready_ns:
+                due_ns = ready_ns
             # In a stall only mail can help, and mail wakes the loop by itself.
-            if due_ns > now_ns or (self._may_step(programme) and self._stalled_since_ns is None):
-                wake_ns = min(wake_ns, due_ns)
-            if programme.due_ns > programme.until_ns:
-                wake_ns = min(wake_ns, programme.until_ns)
+            if due_ns < wake_ns and (
+                due_ns > now_ns or (self._may_step(programme) and self._stalled_since_ns is None)
+            ):
+                wake_ns = due_ns
+            if programme.until_ns < wake_ns and programme.due_ns > programme.until_ns:
+                wake_ns = programme.until_ns
             if not self._hold and due_ns - self._t.lead_ns > now_ns:
                 wake_ns = min(wake_ns, due_ns - self._t.lead_ns)
         return wake_ns

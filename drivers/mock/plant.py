@@ -117,7 +117,10 @@ class Plant:
         self._at_end = False
         self._bounces: deque[tuple[int, int]] = deque()
         self._button_until_ns = -NEVER_NS
-        self._next_event_ns = NEVER_NS
+        self.next_event_ns = NEVER_NS
+        """The instant at which something changes by itself; ``NEVER_NS`` where nothing will."""
+        self.refuses = False
+        """Whether ``refusal`` may have a reason for some wire."""
         for wire in TO_PROGRAMS:
             self.levels[wire] = 0
         self._renew(now_ns)
@@ -406,15 +409,10 @@ class Plant:
 
     # -------------------------------------------------------------- time
 
-    @property
-    def next_event_ns(self) -> int:
-        """The instant at which something changes by itself; ``NEVER_NS`` where nothing will."""
-        return self._next_event_ns
-
     def advance(self, now_ns: int) -> None:
         """Let everything happen that is due by ``now_ns``, in its order."""
-        while self._next_event_ns <= now_ns:
-            at_ns = self._next_event_ns
+        while self.next_event_ns <= now_ns:
+            at_ns = self.next_event_ns
             if self._bounces and self._bounces[0][0] <= at_ns:
                 self._say(Wire.END_STOP_N, self._bounces.popleft()[1], at_ns)
             if self._button_until_ns <= at_ns:
@@ -430,7 +428,7 @@ class Plant:
             next_ns = min(next_ns, self._button_until_ns)
         if self.enable:
             next_ns = min(next_ns, self._gate_until_ns)
-        self._next_event_ns = next_ns
+        self.next_event_ns = next_ns
 
     def _fluid_ns(self, now_ns: int) -> int:
         settings = self.settings
@@ -586,6 +584,8 @@ class Plant:
 
     def _renew(self, now_ns: int) -> None:
         """Work out every wire anew."""
+        knobs = self.knobs
+        self.refuses = knobs.chip_missing or knobs.pins_denied or bool(knobs.pins_busy)
         self._renew_readback()
         self._renew_gate(now_ns)
         self._renew_feedback(now_ns)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from appliance.cli.session import Exit, end, print_json, safe, say, with_json
 from appliance.client.words import BENCH
 from appliance.errors import BadConfiguration
-from appliance.simulate.run import Report, run
-from appliance.simulate.scenario import read
-from appliance.simulate.swarm import SwarmReport, swarm
+
+if TYPE_CHECKING:  # imported where they are used: engine and bench cost every other verb its start
+    from appliance.simulate.run import Report
+    from appliance.simulate.swarm import SwarmReport
 
 
 @click.command("simulate")
@@ -54,6 +56,9 @@ def simulate(
         pumpctl simulate --swarm 0.5                draws scenarios for half an hour
         pumpctl simulate --swarm 0.5 --seed 417 --seeds 1    runs one of them again
     """
+    from appliance.simulate.run import run
+    from appliance.simulate.scenario import read
+
     _check(scenario, days=days, pulses=pulses, ledger=ledger, hours=hours, seeds=seeds)
     try:
         if hours is not None:
@@ -122,6 +127,8 @@ def report_lines(report: Report) -> list[str]:
 
 
 def _swarm(hours: float, first: int, seeds: int | None, *, as_json: bool) -> None:
+    from appliance.simulate.swarm import swarm
+
     watched = sys.stderr.isatty()
 
     def show(seed: int, done: int) -> None:

@@ -105,7 +105,7 @@ class Oracle:
         self._asked = 0
         self._leases_sent: set[int] = set()
         # The motor.
-        self._edges = self._moved = 0
+        self._edges = self._moved = self._skipped = 0
         self._tokens = 0
         self._refilled_ns = 0
         self._idle_since_ns = 0
@@ -297,7 +297,9 @@ class Oracle:
         if not self._live and not self._sent:
             raise Broken("SR-34", f"{steps} steps, and nothing was asked for", plant_ns)
         first_ns = plant_ns
-        if steps == new <= _TRACE_EDGES:
+        if plant.edges_skipped != self._skipped:
+            self._skipped, self._tokens, self._refilled_ns = plant.edges_skipped, 0, plant_ns
+        elif steps == new <= _TRACE_EDGES:
             first_ns = self._no_burst(plant, new, plant_ns)
         for window in self._windows:
             window.add(first_ns, steps)

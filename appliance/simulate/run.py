@@ -236,7 +236,7 @@ def run(
             limits=scenario.limits.limits(),
             exact=not scenario.disturbed,
         )
-        world = World(scenario, SqliteLedger(path), oracle)
+        world = World(scenario, SqliteLedger(path), oracle, pulses=pulses)
         try:
             _play(world, scenario, seed, days, report, progress)
         except Broken as broken:

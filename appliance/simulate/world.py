@@ -24,6 +24,7 @@ from appliance.simulate.bench import VirtualBench
 from appliance.simulate.oracle import Oracle
 from appliance.simulate.scenario import Scenario
 from appliance.stepper import loop as steppers
+from drivers.assembly import GuardHardware
 
 _NEVER_NS = NO_LIMIT // 2
 _SETTLE_NS = 3 * NS_PER_S
@@ -49,9 +50,13 @@ class World(VirtualBench):
 
     _watched = False
 
-    def __init__(self, scenario: Scenario, ledger: SqliteLedger, oracle: Oracle) -> None:
+    def __init__(
+        self, scenario: Scenario, ledger: SqliteLedger, oracle: Oracle, *, pulses: bool = False
+    ) -> None:
         self.oracle = oracle
         self.sqlite = ledger
+        self._pulses = pulses
+        self._skipped_before = 0
         self._quiet = False
         self._loud_until_ns = 0
         self._scenario = scenario
@@ -258,6 +263,7 @@ class World(VirtualBench):
     def start_guard(self) -> None:
         super().start_guard()
         self._outputs = None
+        self._skipped_before = self.plant.edges_skipped
         self.oracle.guard_dead_ns = None
 
     def start_pump(self) -> None:
@@ -375,6 +381,11 @@ class World(VirtualBench):
         turn = stepper.turn
         wake_ns = wakes["stepper"]
         while wake_ns < limit_ns:
+            if self._pulses and not self._to_stepper:
+                skipped, last_ns = stepper.skip(limit_ns)
+                if skipped:
+                    self.plant.skip(skipped, last_ns + self._outages_ns)
+                    wake_ns = last_ns + 1
             self.now_ns = wake_ns
             inbox, self._to_stepper = self._to_stepper, []
             to_pumpd, to_guard, next_ns = turn(wake_ns, inbox)
@@ -408,7 +419,7 @@ class World(VirtualBench):
         try:
             reading = guards.PinReading(
                 lines.enable_feedback.is_active(),
-                lines.counter.count() if lines.counter else 0,
+                self._counted(lines),
                 lines.stop_button.is_active() if lines.stop_button else False,
                 lines.enable_feedback.was_lost(),
             )
@@ -435,6 +446,12 @@ class World(VirtualBench):
         if self._quiet and self._guard_look_ns > self.now_ns:
             wake_ns = min(wake_ns, self._guard_look_ns)
         self._wakes["guard"] = wake_ns
+
+    def _counted(self, lines: GuardHardware) -> int:
+        """Return the edges that were read back; those that were skipped count as read."""
+        if lines.counter is None:
+            return 0
+        return lines.counter.count() + self.plant.edges_skipped - self._skipped_before
 
     def _guard_fails(self) -> None:
         """A guard without its pins trips, says so, and ends; it is started again."""

@@ -36,6 +36,8 @@ from appliance.records import (
 _NS_PER_MS = 1_000_000
 _NS_PER_H = 3_600_000_000_000
 _SLIPS_ALLOWED = 10
+_KEPT_ALONE = 1  # of a lease's steps, where some are skipped: the last one is always a turn
+_KEPT_MERGED = 4  # two programmes may want one instant, and the second then waits its 2 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,21 @@ class _Running:
         """Return what is owed at ``at_ns`` and not paid in steps; never below 0."""
         elapsed_ns = max(0, min(at_ns, self.until_ns) - self.start_ns - self.shift_ns)
         return max(0, self.carry + self.per_ns * elapsed_ns - self.issued * self.per_step)
+
+    def owed_before(self, at_ns: int) -> int:
+        """Return how many steps fall due before ``at_ns`` and are not issued."""
+        if self.due_ns >= at_ns:
+            return 0
+        elapsed_ns = at_ns - 1 - self.start_ns - self.shift_ns
+        return max(0, (self.carry + self.per_ns * elapsed_ns) // self.per_step - self.issued)
+
+    @property
+    def last_due_ns(self) -> int:
+        """Return when the last step of a dose falls due."""
+        if self.steps == NO_LIMIT or self.per_ns == 0:
+            return NO_LIMIT
+        wait_ns = -(-(self.steps * self.per_step - self.carry) // self.per_ns)
+        return self.start_ns + self.shift_ns + wait_ns
 
     @property
     def interval_ns(self) -> int:
@@ -219,6 +236,51 @@ class Stepper:
         self._end_all(End.WIRE_LOST, now_ns, 0)
         self._report(now_ns)
         return self._to_pumpd
+
+    def skip(self, until_ns: int) -> tuple[int, int]:
+        """Count the steps that fall due before ``until_ns`` as issued, without their edges; return
+        how many, and the instant of the last.
+
+        For virtual time at pulse level: whoever calls it tells the plant. It leaves the last steps
+        of a lease, of a dose and of a time to ``turn``, so that whatever is said of them is said at
+        the same instant as with edges. Skips nothing where a step would have to wait.
+        """
+        may = self._running and self._leases and self._enabled and self._bursting is None
+        if not may or self._stalled_since_ns is not None or self._test_left or self._deferred:
+            return 0, 0
+        motion = self._leases[0].motion
+        for one in self._running:
+            if one.motion != motion or one.quantum != 1 or one.interval_ns < 4 * _NS_PER_MS:
+                return 0, 0
+            until_ns = min(until_ns, one.until_ns, one.last_due_ns)
+        alone = len(self._running) == 1
+        most = self._lease_left - (_KEPT_ALONE if alone else _KEPT_MERGED)
+        low_ns, high_ns = min(one.due_ns for one in self._running), until_ns
+        if most <= 0 or low_ns >= high_ns:
+            return 0, 0
+        if sum(one.owed_before(high_ns) for one in self._running) > most:
+            while high_ns - low_ns > 1:  # the latest instant before which the lease is enough
+                middle_ns = (low_ns + high_ns) // 2
+                if sum(one.owed_before(middle_ns) for one in self._running) > most:
+                    high_ns = middle_ns
+                else:
+                    low_ns = middle_ns
+            high_ns = low_ns
+        skipped, last_ns = 0, 0
+        for one in self._running:
+            steps = one.owed_before(high_ns)
+            if steps:
+                one.issued += steps - 1
+                one.plan()
+                last_ns = max(last_ns, one.due_ns)
+                one.issued += 1
+                one.plan()
+                skipped += steps
+        if skipped:
+            self._last_step_ns = last_ns
+            self.issued_steps += skipped
+            self._lease_left -= skipped
+        return skipped, last_ns
 
     @property
     def stalled(self) -> bool:
@@ -689,10 +751,10 @@ class Stepper:
         wake_ns = min(self._next_beat_ns, self._next_report_ns)
         if self._stalled_since_ns is not None:
             wake_ns = min(wake_ns, max(now_ns, self._stalled_since_ns + self._t.stall_ns) + 1)
-        if self._wanting:
-            for end_ns in (self._tail_until_ns, self._last_step_ns + self._t.tail_ns):
-                if end_ns > now_ns:
-                    wake_ns = min(wake_ns, end_ns)
+        if self._wanting and self._tail_until_ns > now_ns:
+            wake_ns = min(wake_ns, self._tail_until_ns)
+        if self._wanting and not self._hold and self._last_step_ns + self._t.tail_ns > now_ns:
+            wake_ns = min(wake_ns, self._last_step_ns + self._t.tail_ns)
         if self._test_left and self._off:
             wake_ns = min(
                 wake_ns, max(self._last_step_ns + self._t.min_interval_ns, self._ready_ns)

@@ -359,7 +359,11 @@ def _rule(place: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, st
     """Return in words what stands at a place of the file, and between which ends."""
     rule = _schema(model)
     for part in place:
-        rule = rule.get("items", {}) if isinstance(part, int) else rule.get("properties", {}).get(part, {})
+        rule = (
+            rule.get("items", {})
+            if isinstance(part, int)
+            else rule.get("properties", {}).get(part, {})
+        )
         rule = rule.get("anyOf", [rule])[0]  # what may be left out is "this or null"
         if "$ref" in rule:
             rule = _schema(model)["$defs"][rule["$ref"].rpartition("/")[2]]

@@ -27,7 +27,7 @@ _ALARM_NS = 120 * _S
 
 
 class Broken(Exception):
-    """A requirement does not hold. ``rule`` is its id, ``at_ns`` the instant on the plant's clock."""
+    """A requirement does not hold. ``rule`` is its id, ``at_ns`` the plant's instant."""
 
     def __init__(self, rule: str, text: str, at_ns: int) -> None:
         super().__init__(f"{rule}: {text}")
@@ -348,7 +348,9 @@ class Oracle:
         """Judge the whole run at its end."""
         open_doses = sorted(self.accepted - self.closed)
         if open_doses:
-            raise Broken("liveness", f"bolus {open_doses[0]} was accepted and never ended", plant_ns)
+            raise Broken(
+                "liveness", f"bolus {open_doses[0]} was accepted and never ended", plant_ns
+            )
         for at_ns, what in self._expected:
             if not any(at_ns <= one <= at_ns + _ALARM_NS for one in self._alarms_ns):
                 raise Broken("liveness", f"no alarm after {what}", at_ns)

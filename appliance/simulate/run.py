@@ -15,6 +15,7 @@ from appliance.adapters.ledger import SqliteLedger
 from appliance.domain.limits import DAY_NS
 from appliance.domain.units import NS_PER_MIN, NS_PER_S
 from appliance.engine import messages as m
+from appliance.errors import PumpError
 from appliance.simulate.oracle import Broken, Oracle
 from appliance.simulate.scenario import BolusTable, Scenario
 from appliance.simulate.world import World
@@ -34,6 +35,18 @@ _NOTICED_NS = {
     "readback_dead": 3 * NS_PER_S,
     "step_stuck": 3 * NS_PER_S,
 }
+
+# What a core raises is the death of its program: no honest input may do that.
+_BUGS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    PumpError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 Progress = Callable[[float], None]
 
@@ -128,7 +141,7 @@ class User:
         token = answer.result["token"]
         if token is None:
             # The review of a dose that the pump has already says "busy": the id finds it.
-            token = "none"
+            token = ""
             if not any(order.request_id == one for one in self._world.oracle.intents):
                 self._settle(order, accepted=False)
                 return
@@ -242,6 +255,9 @@ def run(
         except Broken as broken:
             at_s = (broken.at_ns - world.began_ns) / NS_PER_S
             report.violations.append(f"at {at_s:.3f} s: {broken}")
+        except _BUGS as bug:
+            text = f"a program died of {type(bug).__name__}: {bug}"
+            report.violations.append(f"at {world.since_ns / NS_PER_S:.3f} s: {text}")
         finally:
             seq, digest = world.sqlite.head()
             world.sqlite.close()
@@ -280,7 +296,10 @@ def _play(
         world.plant.clear("all", world.plant_ns)
         world.run_to(end_ns + _GRACE_NS)
     if world.pump is not None:
-        world.stop_pump()
+        try:
+            world.stop_pump()
+        except TimeoutError:
+            raise Broken("liveness", "pumpd does not end", world.plant_ns) from None
     world.oracle.finish(world.plant_ns)
 
 

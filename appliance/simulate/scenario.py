@@ -23,7 +23,9 @@ from appliance.errors import BadConfiguration, BadMechanics, BadProfile
 from drivers.mock.faults import BadFault, checked
 
 CEILINGS = Limits(25_000_000, 60_000_000, 300_000_000, 35_000_000, 3_600)
-_AT = re.compile(r"([0-9]{1,4})d ([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9])(?:\.([0-9]{3}))?)?")
+_AT = re.compile(
+    r"([0-9]{1,4})d ([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9])(?:\.([0-9]{3}))?)?"
+)
 _DAILY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
@@ -158,7 +160,7 @@ class CrashTable(_Blow):
 
 
 class PowerCutTable(_Blow):
-    """Everything dies: the ledger keeps what was synced, the guard's file may lack its last save."""
+    """Everything dies: the ledger keeps what was synced; the guard's file may lack a save."""
 
     off_s: Seconds = 60.0
     guard_file_is_behind: bool = False

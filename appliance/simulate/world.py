@@ -516,19 +516,19 @@ class World(VirtualBench):
                 super()._do(effect)
 
     def _write_or_blow(self, write: m.Write) -> None:
+        """Write, unless what happens before it is the end of pumpd, or the disk stands still."""
         self._writes += 1
-        blows = self._blows.pop(self._writes, ())
-        for when, action in blows:
-            if when == "before":
-                action()
-                return
+        pump, blows = self.pump, self._blows.pop(self._writes, [])
+        for _, action in [one for one in blows if one[0] == "before"]:
+            action()
+        if self.pump is not pump:
+            return
         if self.stalled_disk:
             self._queued.append(write)
-        elif blows:
-            self.oracle.written(self.ledger.append(write.entries), self.plant_ns)
-            blows[0][1]()
         else:
             self._write(write)
+        for _, action in [one for one in blows if one[0] == "after"]:
+            action()
 
     def _write(self, write: m.Write) -> None:
         try:

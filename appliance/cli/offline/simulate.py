@@ -66,9 +66,7 @@ def simulate(
         elif scenario is not None:
             show = _show if sys.stderr.isatty() else None
             given = read(scenario)
-            report = run(
-                given, seed=seed, days=days, pulses=pulses, keep=ledger, progress=show
-            )
+            report = run(given, seed=seed, days=days, pulses=pulses, keep=ledger, progress=show)
             _end_of(report, scenario, as_json=as_json)
     except BadConfiguration as bad:
         for fault in bad.faults:
@@ -93,7 +91,9 @@ def _check(
     if (scenario is None) is (hours is None):
         raise click.UsageError("give either SCENARIO or --swarm HOURS")
     if hours is not None and (days is not None or pulses or ledger is not None):
-        raise click.UsageError("--swarm draws everything itself: only --seed and --seeds go with it")
+        raise click.UsageError(
+            "--swarm draws everything itself: only --seed and --seeds go with it"
+        )
     if hours is None and seeds is not None:
         raise click.UsageError("--seeds goes with --swarm")
     if ledger is not None and (ledger.exists() or not ledger.parent.is_dir()):

@@ -352,9 +352,13 @@ class VirtualBench:
             self._guard_joined = False
             self._wakes["guard"] = self.now_ns
 
-    def stop_pump(self) -> None:
-        """End `pumpd` cleanly, as SIGTERM does."""
+    def terminate(self) -> None:
+        """Tell `pumpd` to end, as SIGTERM does."""
         self._post(m.Terminate("SIGTERM"))
+
+    def stop_pump(self) -> None:
+        """End `pumpd` cleanly."""
+        self.terminate()
         self.run_until(lambda: self.pump is None, 10)
 
     def kill_stepper(self) -> None:

@@ -115,7 +115,7 @@ class Oracle:
         self.self_tests = 0
         self.guard_dead_ns: int | None = None
         self.pump_dead_ns: int | None = None
-        self._expected: list[tuple[int, str]] = []
+        self._expected: list[tuple[int, int, str]] = []
         self.accepted: set[str] = set()
         self.looks = 0
 
@@ -215,9 +215,13 @@ class Oracle:
             self._asked += self._asked_of(asked, now_ns, 0)
         self._live.clear()
 
-    def looked_away(self, plant_ns: int) -> None:
+    def looked_away(self, plant_ns: int, off_ns: int) -> None:
         """Hear of a power cut: the programs' clock begins anew, and nothing ran meanwhile."""
         self._refilled_ns = self._idle_since_ns = plant_ns
+        self._expected = [
+            (at_ns, until_ns + off_ns if until_ns >= plant_ns - off_ns else until_ns, what)
+            for at_ns, until_ns, what in self._expected
+        ]
 
     def _asked_of(self, asked: _Asked, at_ns: int, shift_ns: int) -> int:
         """Return what a programme asked for, in steps * ``_step_cost``: rate by time, no more than
@@ -342,7 +346,7 @@ class Oracle:
     def expect_alarm(self, what: str, at_ns: int) -> None:
         """Expect an alarm that stands now, or comes within two minutes."""
         if not self._standing:
-            self._expected.append((at_ns, what))
+            self._expected.append((at_ns, at_ns + _ALARM_NS, what))
 
     def finish(self, plant_ns: int) -> None:
         """Judge the whole run at its end."""
@@ -351,8 +355,8 @@ class Oracle:
             raise Broken(
                 "liveness", f"bolus {open_doses[0]} was accepted and never ended", plant_ns
             )
-        for at_ns, what in self._expected:
-            if not any(at_ns <= one <= at_ns + _ALARM_NS for one in self._alarms_ns):
+        for at_ns, until_ns, what in self._expected:
+            if not any(at_ns <= one <= until_ns for one in self._alarms_ns):
                 raise Broken("liveness", f"no alarm after {what}", at_ns)
         if self._exact and abs(self.asked_steps - self._moved) > self._quantum:
             text = f"asked for {self.asked_steps} steps, moved {self._moved}"

@@ -66,6 +66,7 @@ class Report:
     confirmed_steps: int = 0
     maximum_steps: int = 0
     boluses: dict[str, int] = field(default_factory=dict)
+    refusals: list[str] = field(default_factory=list)
     alarms: int = 0
     blows: int = 0
     events: int = 0
@@ -108,6 +109,7 @@ class User:
         self._step_uu = scenario.mechanics.ratio()
         self._stopped_since_ns: int | None = None
         self._poll_ns = int(scenario.user.acknowledge_after_s * NS_PER_S)
+        self.reasons: list[str] = []
         self.counts = {"accepted": 0, "refused": 0, "missed": 0}
 
     def begin(self) -> None:
@@ -142,7 +144,8 @@ class User:
         if token is None:
             # The review of a dose that the pump has already says "busy": the id finds it.
             token = ""
-            if not any(order.request_id == one for one in self._world.oracle.intents):
+            if order.request_id not in self._world.oracle.intents:
+                self.reasons.append(answer.result["reasons"][0]["text"])
                 self._settle(order, accepted=False)
                 return
         for _ in range(order.table.asks):
@@ -158,6 +161,8 @@ class User:
         if isinstance(answer, m.Done):
             self._settle(order, accepted=True)
         elif isinstance(answer, m.Refused):
+            if not order.answered:
+                self.reasons.append(answer.reasons[0].text)
             self._settle(order, accepted=False)
 
     def _settle(self, order: _Order, *, accepted: bool) -> None:
@@ -283,7 +288,7 @@ def _play(
     progress: Progress | None,
 ) -> None:
     user = User(world, scenario)
-    report.boluses = user.counts
+    report.boluses, report.refusals = user.counts, user.reasons
     end_ns = int(days * DAY_NS)
     _write_script(world, user, scenario, random.Random(seed), end_ns)  # noqa: S311
     user.begin()
@@ -294,12 +299,12 @@ def _play(
     if scenario.disturbed:
         world.disturb()
         world.plant.clear("all", world.plant_ns)
-        world.run_to(end_ns + _GRACE_NS)
+        world.run_to(max(end_ns, world.since_ns) + _GRACE_NS)
+    world.terminate()
+    for _ in range(_ENDING_S):
+        world.run_to(world.since_ns + NS_PER_S)
     if world.pump is not None:
-        try:
-            world.stop_pump()
-        except TimeoutError:
-            raise Broken("liveness", "pumpd does not end", world.plant_ns) from None
+        raise Broken("liveness", "pumpd does not end", world.plant_ns)
     world.oracle.finish(world.plant_ns)
 
 

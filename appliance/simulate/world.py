@@ -185,7 +185,7 @@ class World(VirtualBench):
         self._outages_ns += self.now_ns + off_ns - _BOOTED_NS
         self.now_ns = _BOOTED_NS
         self._guard_turned_ns = self._guard_look_ns = 0
-        self.oracle.looked_away(self.plant_ns)
+        self.oracle.looked_away(self.plant_ns, off_ns)
         self.bench.advance()
         self._loud_until_ns = self.now_ns + _SETTLE_NS
         self.start_guard()

@@ -70,6 +70,8 @@ class World(VirtualBench):
         self._memory_before: guards.Memory | None = None
         self._outputs: guards.Outputs | None = None
         self.events = 0
+        self.comes_back = False
+        """Whether pumpd was killed and is started again in a moment."""
         super().__init__(
             ledger=ledger,
             mechanics={
@@ -144,6 +146,7 @@ class World(VirtualBench):
                 self.oracle.pump_dead_ns = self.plant_ns
                 self.kill_pump()
                 self.oracle.run_over(self.now_ns, self.plant_ns)
+                self.comes_back = True
                 self.after(back_ns, self._pump_is_back)
             case "stepper" if self.stepper is not None:
                 self.kill_stepper()
@@ -238,6 +241,7 @@ class World(VirtualBench):
         self.plant.set({"fill_nl": min(fill_nl, settings.capacity_nl)}, self.plant_ns)
 
     def _pump_is_back(self) -> None:
+        self.comes_back = False
         self.disturb()
         if self.pump is None:
             self._reopen()

@@ -541,7 +541,7 @@ class VirtualBench:
             self._to_pump.insert(0, m.GuardUp())
             for record in self.guard.greeting():
                 self._from_guard(record)
-        events, self._to_pump = [m.ClockRead(self._reading()), *self._to_pump], []
+        events, self._to_pump = [*self._clock_events(), *self._to_pump], []
         if self.guard is not None:
             self._to_guard.append((Role.PUMPD, _ALIVE))
         effects, wake_ns = self.pump.turn(self.now_ns, events)
@@ -551,6 +551,9 @@ class VirtualBench:
             if self.pump is not pump:  # it was killed over one of them
                 return
             self._do(effect)
+
+    def _clock_events(self) -> list[m.Event]:
+        return [m.ClockRead(self._reading())]
 
     def _do(self, effect: m.Effect) -> None:
         match effect:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import shutil
 import tempfile
@@ -29,6 +30,7 @@ _TOLD_AGAIN_S = 30
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a disk whose syncs cost nothing, where there is one
 _PIECES = 200
 _GRID_UU = 10_000
+_GARBAGE = 100_000  # what is made in virtual time is nearly all freed at once
 # A fault that has to be noticed while the motor runs, after so long.
 _NOTICED_NS = {
     "driver_fault": NS_PER_S,
@@ -242,6 +244,8 @@ def run(
     days = scenario.days if days is None else days
     report = Report(scenario.name, seed, days, "pulse" if pulses else "edge")
     began_ns = real_monotonic_ns()
+    thresholds = gc.get_threshold()
+    gc.set_threshold(_GARBAGE)
     folder = _MEMORY if _MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="benchpump-", dir=folder) as scratch:
         path = Path(scratch) / "ledger.db"
@@ -265,6 +269,7 @@ def run(
             text = f"a program died of {type(bug).__name__}: {bug}"
             report.violations.append(f"at {world.since_ns / NS_PER_S:.3f} s: {text}")
         finally:
+            gc.set_threshold(*thresholds)
             seq, digest = world.sqlite.head()
             world.sqlite.close()
             world.close()

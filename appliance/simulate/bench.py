@@ -60,6 +60,7 @@ class VirtualBench:
     """One pump on one bench. Every verb runs the clock only as far as its answer needs."""
 
     _watched = True
+    _start_utc_ns = _START_UTC_NS
 
     def __init__(
         self,
@@ -91,7 +92,7 @@ class VirtualBench:
         self._pace = pace
         self.now_ns = 1_000 * NS_PER_S
         self._outages_ns = 0
-        self._wall_offset_ns = _START_UTC_NS - self.now_ns
+        self._wall_offset_ns = self._start_utc_ns - self.now_ns
         self.boot = 1
         self.mechanics = Mechanics.of(**{"concentration_u_per_ml": 100, **table}, hold=hold)
         self.ledger: Ledger = ledger if ledger is not None else FakeLedger()
@@ -285,8 +286,8 @@ class VirtualBench:
         return max(self.now_ns, min([*wakes, self.bench.next_event_ns - self._outages_ns]))
 
     def _is_up(self, name: str) -> bool:
-        alive = {"pump": self.pump, "guard": self.guard, "stepper": self.stepper}[name]
-        return alive is not None and name not in self.frozen
+        core = self.guard if name == "guard" else self.pump if name == "pump" else self.stepper
+        return core is not None and name not in self.frozen
 
     def _reading(self) -> ClockReading:
         return ClockReading(self.now_ns, self.wall_ns, 0, ClockQuality.SET)
@@ -462,14 +463,20 @@ class VirtualBench:
         """Let every program that is due have its turn, until nothing more happens at this
         instant.
         """
+        wakes = self._wakes
         for _ in range(1_000):
-            due = [name for name, at in self._wakes.items() if at <= self.now_ns]
-            due = [name for name in due if self._is_up(name)]
-            if not due:
+            now_ns = self.now_ns
+            guard = wakes["guard"] <= now_ns and self._is_up("guard")
+            stepper = wakes["stepper"] <= now_ns and self._is_up("stepper")
+            pump = wakes["pump"] <= now_ns and self._is_up("pump")
+            if guard:
+                self._turn_guard()
+            if stepper and self._is_up("stepper"):
+                self._turn_stepper()
+            if pump and self._is_up("pump"):
+                self._turn_pump()
+            if not (guard or stepper or pump):
                 return
-            for name in ("guard", "stepper", "pump"):
-                if name in due and self._is_up(name):
-                    getattr(self, f"_turn_{name}")()
         raise RuntimeError("the programs never come to rest at one instant")
 
     def _turn_guard(self) -> None:

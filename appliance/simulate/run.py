@@ -297,7 +297,7 @@ def _play(
     report.boluses, report.refusals = user.counts, user.reasons
     end_ns = int(days * DAY_NS)
     _write_script(world, user, scenario, random.Random(seed), end_ns)  # noqa: S311
-    user.begin()
+    world.at(0, user.begin)
     for piece in range(1, _PIECES + 1):
         world.run_to(end_ns * piece // _PIECES)
         if progress is not None:

@@ -32,6 +32,8 @@ _GUARD_LOOK_NS = 20 * NS_PER_MS
 _GUARD_FRESH_NS = 500 * NS_PER_MS
 _BOOTED_NS = 20 * NS_PER_S
 _RESTART_NS = NS_PER_S
+_MIDNIGHT_UTC_NS = 1_799_971_200 * NS_PER_S  # 2027-01-15
+_SET_UP_NS = 60 * NS_PER_S
 HARMLESS = frozenset(
     {
         "buzzer_dead", "lamp_dead", "battery_drop", "battery_frozen", "battery_over", "throttled",
@@ -49,6 +51,7 @@ class World(VirtualBench):
     """A whole pump, a plant that is the truth, and an oracle that judges after every event."""
 
     _watched = False
+    _start_utc_ns = _MIDNIGHT_UTC_NS - _SET_UP_NS
 
     def __init__(
         self, scenario: Scenario, ledger: SqliteLedger, oracle: Oracle, *, pulses: bool = False
@@ -96,7 +99,7 @@ class World(VirtualBench):
         self.ask("basal.import", name="Day", segments=segments, replace=False)
         self.ask("basal.use", name="Day")
         self.ask("cartridge.load", amount_uu=self.full_uu)
-        self.began_ns = self.plant_ns
+        self.began_ns = self.plant_ns + _MIDNIGHT_UTC_NS - self.wall_ns
         self._writes = 0
 
     @property

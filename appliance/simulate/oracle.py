@@ -302,7 +302,10 @@ class Oracle:
             raise Broken("SR-34", f"{steps} steps, and nothing was asked for", plant_ns)
         first_ns = plant_ns
         if plant.edges_skipped != self._skipped:
-            self._skipped, self._tokens, self._refilled_ns = plant.edges_skipped, 0, plant_ns
+            # Skipped edges left no instants: the judging begins anew, with room for one of each.
+            self._skipped = plant.edges_skipped
+            self._tokens = self._step_cost * (1 + len(self._live))
+            self._refilled_ns = plant_ns
         elif steps == new <= _TRACE_EDGES:
             first_ns = self._no_burst(plant, new, plant_ns)
         for window in self._windows:

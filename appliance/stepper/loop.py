@@ -253,29 +253,21 @@ class Stepper:
             if one.motion != motion or one.quantum != 1 or one.interval_ns < 4 * _NS_PER_MS:
                 return 0, 0
             until_ns = min(until_ns, one.until_ns, one.last_due_ns)
-        alone = len(self._running) == 1
-        most = self._lease_left - (_KEPT_ALONE if alone else _KEPT_MERGED)
-        low_ns, high_ns = min(one.due_ns for one in self._running), until_ns
-        if most <= 0 or low_ns >= high_ns:
-            return 0, 0
-        if sum(one.owed_before(high_ns) for one in self._running) > most:
-            while high_ns - low_ns > 1:  # the latest instant before which the lease is enough
-                middle_ns = (low_ns + high_ns) // 2
-                if sum(one.owed_before(middle_ns) for one in self._running) > most:
-                    high_ns = middle_ns
-                else:
-                    low_ns = middle_ns
-            high_ns = low_ns
+        most = self._lease_left - (_KEPT_ALONE if len(self._running) == 1 else _KEPT_MERGED)
         skipped, last_ns = 0, 0
-        for one in self._running:
-            steps = one.owed_before(high_ns)
-            if steps:
+        while skipped < most:
+            one = min(self._running, key=lambda running: running.due_ns)
+            if one.due_ns >= until_ns:
+                break
+            steps = 1
+            if len(self._running) == 1:
+                steps = min(most, one.owed_before(until_ns))
                 one.issued += steps - 1
                 one.plan()
-                last_ns = max(last_ns, one.due_ns)
-                one.issued += 1
-                one.plan()
-                skipped += steps
+            last_ns = one.due_ns
+            one.issued += 1
+            one.plan()
+            skipped += steps
         if skipped:
             self._last_step_ns = last_ns
             self.issued_steps += skipped

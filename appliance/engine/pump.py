@@ -467,15 +467,14 @@ class Pump:
         left_uu = self._c.reservoir_uu
         if left_uu is None:
             return
-        text = f"the reservoir holds {format_dose(left_uu)}"
-        if left_uu <= _LOW_UU:
-            self._alarms.raise_(AlarmCode.LOW_RESERVOIR, text)
-        else:
-            self._alarms.clear(AlarmCode.LOW_RESERVOIR)
-        if left_uu <= _VERY_LOW_UU:
-            self._alarms.raise_(AlarmCode.VERY_LOW_RESERVOIR, text)
-        else:
-            self._alarms.clear(AlarmCode.VERY_LOW_RESERVOIR)
+        for limit_uu, code in (
+            (_LOW_UU, AlarmCode.LOW_RESERVOIR),
+            (_VERY_LOW_UU, AlarmCode.VERY_LOW_RESERVOIR),
+        ):
+            if left_uu <= limit_uu:
+                self._alarms.raise_(code, f"the reservoir holds {format_dose(left_uu)}")
+            else:
+                self._alarms.clear(code)
 
     def _may_lease(self, motion: Motion, wanted_steps: int) -> int:
         """Return how many steps the next lease may have: 0 where limits or the reservoir leave

@@ -159,14 +159,14 @@ def test_a_seed_draws_the_same_scenario_each_time_and_no_two_the_same() -> None:
 
 
 @pytest.mark.timeout(300)
-def test_sr_36_two_dozen_scenarios_of_the_swarm_break_no_requirement() -> None:
-    report = swarm(1.0, first=1, most=24)
-    assert (report.violations, report.held) == ([], 24)
+def test_sr_36_a_dozen_scenarios_of_the_swarm_break_no_requirement() -> None:
+    report = swarm(1.0, first=1, most=12)
+    assert (report.violations, report.held) == ([], 12)
     assert report.blows > 10
 
 
 @pytest.mark.full
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_800)
 def test_sr_36_a_thousand_scenarios_of_the_swarm_break_no_requirement() -> None:
     report = swarm(1.0, first=1, most=1_000)
     assert (report.violations, report.held) == ([], 1_000)

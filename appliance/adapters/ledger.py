@@ -210,6 +210,11 @@ class SqliteLedger(LedgerReader):
             os.close(self._lock)
             raise
 
+    @property
+    def path(self) -> Path:
+        """Return where the file is."""
+        return self._path
+
     def head(self) -> tuple[int, bytes]:
         return self._seq, self._digest
 

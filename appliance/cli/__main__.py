@@ -11,6 +11,7 @@ from appliance.cli.commands import ack, basal, cartridge, limits, resume, stop, 
 from appliance.cli.offline.calc import calc
 from appliance.cli.offline.check_config import check_config
 from appliance.cli.offline.curve import curve
+from appliance.cli.offline.simulate import simulate
 from appliance.cli.offline.verify import verify
 from appliance.cli.reading import alarms, dose, history, status
 from appliance.cli.session import Pumpctl, Session, with_dir
@@ -51,7 +52,7 @@ for verb in (
     ack,
 ):
     pumpctl.add_command(verb)
-for verb in (verify, check_config, calc, curve, bench):
+for verb in (verify, check_config, calc, curve, simulate, bench):
     pumpctl.add_command(verb)
 
 

@@ -42,6 +42,7 @@ class Basal:
         self._epoch = 0
         self._writing = False
         self.on = False
+        self._read: tuple[Sequence[Any], Profile] | None = None
         self._blocks: list[Job] = []
         self._next_look_ns = 0
         self.held_since_ns: int | None = None
@@ -57,7 +58,12 @@ class Basal:
         """Return the profile in use, or None."""
         name = self._c.book.settings.get("basal.active")
         profiles = self._c.book.settings.get("basal.profiles", {})
-        return profile_of(str(name), profiles[name]) if name in profiles else None
+        if name not in profiles:
+            return None
+        raw = profiles[name]
+        if self._read is None or self._read[0] is not raw or self._read[1].name != name:
+            self._read = (raw, profile_of(str(name), raw))  # a setting is replaced, never changed
+        return self._read[1]
 
     def rate_uu_per_h(self) -> int:
         """Return the rate that runs now: 0 where none does."""

@@ -196,6 +196,7 @@ class Guard:
         self._lease_left = 0
         self._last_lease = 0
         self._spent: deque[tuple[int, int, int]] = deque()
+        self._hour_steps: dict[int, int] = {}
         self._pumpd = False
         self._alive_heard_ns = 0
         self._stepper_run: int | None = None
@@ -250,8 +251,9 @@ class Guard:
                 self._waits = False
                 self._judge_silence(now_ns)
         self._judge_counts(now_ns)
+        was_on = self._is_on()
         self._judge_feedback(now_ns, reading)
-        self._decide(now_ns, reading)
+        self._decide(now_ns, reading, was_on=was_on)
         self._feed(now_ns)
         self._report(now_ns)
         self._wake_ns = min(self._next_alive_ns, self._next_judge_ns)
@@ -259,12 +261,26 @@ class Guard:
             self._outputs(now_ns),
             self._to_pumpd,
             self._to_stepper,
-            self._memory() if self._save else None,
+            self.memory if self._save else None,
             self._wake_ns,
         )
         # A trip between two turns, for a wire or a pin, goes out with the next one.
         self._to_pumpd, self._to_stepper, self._save = [], [], False
         return result
+
+    def retime(self, now_ns: int, timing: Timing) -> None:
+        """Take other times from now on, as if every beat until now had come and been answered.
+
+        For virtual time, where beats are events only while something is wrong.
+        """
+        self._t = timing
+        self._next_alive_ns = self._next_judge_ns = self._next_report_ns = now_ns
+        self._beat_ns = max(self._beat_ns, now_ns)
+        self._alive_heard_ns = max(self._alive_heard_ns, now_ns)
+        self._extra_sample = None
+        self._wake_ns = now_ns
+        if self._toggled_ns is not None:
+            self._toggled_ns = now_ns
 
     def joined(self, now_ns: int, role: Role, hello: Hello) -> Result | None:
         """Take a new wire; its hello is its first record."""
@@ -353,6 +369,7 @@ class Guard:
             motion = self._leases[0].motion if self._leases else Motion.DOSE
             taken = min(left, self._lease_left) if self._leases else left
             self._spent.append((now_ns, int(motion), taken))
+            self._hour_steps[int(motion)] = self._hour_steps.get(int(motion), 0) + taken
             left -= taken
             if self._leases:
                 self._lease_left -= taken
@@ -360,9 +377,9 @@ class Guard:
                     self._leases.popleft()
                     self._lease_left = self._leases[0].steps if self._leases else 0
         while self._spent and self._spent[0][0] <= now_ns - self._t.hour_ns:
-            self._spent.popleft()
-        for motion in Motion:
-            spent = sum(count for _, kind, count in self._spent if kind == motion)
+            _, motion, gone = self._spent.popleft()
+            self._hour_steps[motion] -= gone
+        for motion, spent in self._hour_steps.items():
             if spent > self._budgets.of(motion):
                 self._trip_now(Trip.BUDGET, spent, now_ns)
 
@@ -532,7 +549,7 @@ class Guard:
     def _is_on(self) -> bool:
         return self._enable and self._seen_on
 
-    def _decide(self, now_ns: int, reading: PinReading) -> None:
+    def _decide(self, now_ns: int, reading: PinReading, *, was_on: bool) -> None:
         may = (
             self._trip is Trip.NONE
             and self._stepper
@@ -541,7 +558,6 @@ class Guard:
             and self._wish != self._barred_wish
         )
         enable = self._want and may
-        was_on = self._is_on()
         if enable and not self._enable:
             self._enable_since_ns = now_ns
             self._seen_on = False
@@ -597,7 +613,9 @@ class Guard:
         self._next_report_ns = now_ns + self._t.report_ns
         self._to_pumpd.append(Counted(*totals, self._turns))
 
-    def _memory(self) -> Memory:
+    @property
+    def memory(self) -> Memory:
+        """Return what the file should keep."""
         return Memory(
             self._run,
             self._counted,

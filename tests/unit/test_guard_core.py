@@ -210,6 +210,17 @@ def test_edges_count_while_enable_was_seen_on_before_and_after(armed: Bench) -> 
     assert armed.trips == []
 
 
+def test_enable_is_told_to_be_on_as_soon_as_it_was_seen_and_not_at_the_next_beat_alone() -> None:
+    bench = Bench()
+    bench.lease(10)
+    bench.wish_for(on=True)
+    bench.run_for(1 * MS)
+    bench.beats = False
+    bench.to_stepper.clear()
+    bench.run_for(30 * MS)
+    assert Enable(1, bench.wish) in bench.to_stepper
+
+
 def test_edges_before_enable_is_seen_on_are_doubtful() -> None:
     bench = Bench()
     bench.lease(100)

@@ -384,6 +384,15 @@ def test_a_stop_of_one_that_waits_takes_it_away() -> None:
     assert bench.steps == 10
 
 
+def test_a_stop_of_one_that_others_wait_for_ends_all_of_them_and_says_so() -> None:
+    bench = running(10, until_ns=S)
+    bench.turn(programme(2, 10, S, until_ns=2 * S, follows=1), programme(3, 10, 2 * S, follows=2))
+    bench.turn(Stop(1))
+    bench.run_until(5 * S)
+    assert bench.reasons() == {1: End.STOPPED, 2: End.STOPPED, 3: End.STOPPED}
+    assert bench.ended(2).issued_steps == bench.ended(3).issued_steps == 0
+
+
 # ------------------------------------------------------------------ lateness (SR-23)
 
 

@@ -204,7 +204,7 @@ class Program:
                 self._wires[known] = wire
                 self._guard.joined(self._clock.monotonic_ns(), known, hello)
                 self._mail += [(known, record) for record in rest]
-                if known is Role.PUMPD:
+                if known is not Role.STEPPER:
                     self._send(known, self._guard.greeting())
             case _:
                 wire.close()

@@ -62,14 +62,20 @@ class _Never:
 
 
 class _Listening(Stepper):
-    """The real core; it notes when a stop was in its mail."""
+    """The real core; it notes when a stop was in its mail, and when each step was due."""
 
     stops_ns: list[int]
+    due_ns: list[int]
 
     def turn(self, now_ns: int, inbox: Sequence[Record]) -> tuple[list[Record], list[Record], int]:
         if inbox and any(isinstance(one, Stop) for one in inbox):
             self.stops_ns.append(time.monotonic_ns())
-        return super().turn(now_ns, inbox)
+        before = self.issued_steps
+        due_ns = self._running[0].due_ns if self._running else 0
+        outcome = super().turn(now_ns, inbox)
+        if self.issued_steps > before:
+            self.due_ns.append(due_ns)
+        return outcome
 
 
 def ours(pumpd_fd: int, guard_fd: int) -> None:
@@ -94,12 +100,20 @@ def ours(pumpd_fd: int, guard_fd: int) -> None:
         driver_fault=_Never(),
         hold=True,
     )
-    stepper.stops_ns = []
+    stepper.stops_ns, stepper.due_ns = [], []
     granted = take_realtime(40)
     wires = [Wire(socket.socket(fileno=fd)) for fd in (pumpd_fd, guard_fd)]
     deliver(stepper, SystemClock("UTC"), *wires)
-    said = {"edges_ns": axis.edges_ns, "stops_ns": stepper.stops_ns, "fifo": granted.fifo}
-    print(json.dumps(said))
+    print(
+        json.dumps(
+            {
+                "edges_ns": axis.edges_ns,
+                "due_ns": stepper.due_ns,
+                "stops_ns": stepper.stops_ns,
+                "fifo": granted.fifo,
+            }
+        )
+    )
 
 
 def peer(guard_fd: int) -> None:
@@ -109,6 +123,7 @@ def peer(guard_fd: int) -> None:
     wire = Wire(connection)
     import select
 
+    print("ready", flush=True)
     while True:
         select.select([wire], [], [])
         for record in wire.read():

@@ -204,6 +204,7 @@ def wakes(fd: int) -> None:
 
 
 def main(words: Sequence[str]) -> None:
+    """Be the loop that the words name."""
     match words:
         case ["ours", pumpd_fd, guard_fd]:
             ours(int(pumpd_fd), int(guard_fd))

@@ -51,7 +51,10 @@ def table(results: Sequence[Result]) -> str:
         for one in results
     ]
     widths = [max(len(line[at]) for line in lines) for at in range(len(_HEADS))]
-    text = ["  ".join(f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
+    text = [
+        "  ".join(f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
     return "\n".join(text + [f"{one.row}: {one.note}" for one in results if one.note])
 
 

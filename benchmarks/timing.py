@@ -243,9 +243,7 @@ def stop(*, quick: bool) -> list[Result]:
     bare_ns = _bare_wakes(times, chance)
     late = [seen - sent for seen, sent in zip(said["stops_ns"], sent_ns, strict=True)]
     edges_ns = said["edges_ns"]
-    after = max(
-        sum(sent < edge < sent + 200_000_000 for edge in edges_ns) for sent in sent_ns
-    )
+    after = max(sum(sent < edge < sent + 200_000_000 for edge in edges_ns) for sent in sent_ns)
     ours, bare = percentile(late, 0.99), percentile(bare_ns, 0.99)
     return [
         Result(

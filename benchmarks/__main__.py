@@ -47,8 +47,8 @@ _AGAIN = ("lateness", "drift", "stop", "commit", "driver", "ready")
 def _machine() -> str:
     return (
         f"simulated bench and mock pins on {platform.machine()}, {os.cpu_count()} cores, Linux"
-        f" {platform.release()}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version},"
-        f" load {os.getloadavg()[0]:.1f}; not a Pi"
+        f" {platform.release()}, Python {platform.python_version()}, SQLite"
+        f" {sqlite3.sqlite_version}, load {os.getloadavg()[0]:.1f}; not a Pi"
     )
 
 

@@ -17,13 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from appliance.client.bench import BenchClient
 from appliance.client.errors import NoPump, OutcomeUnknown
-from appliance.client.messages import Limits
+from appliance.client.messages import Limits, Segment
 from appliance.client.places import Places
 from appliance.client.pump import PumpClient, new_request_id
 from benchmarks.report import Result, not_run
@@ -71,11 +71,14 @@ class _Demo:
         """
         request_id, before = new_request_id(), self.truth_steps()
         with PumpClient(self.places.pump_socket) as pump:
+            against: list[str] = []
 
             def token() -> str | None:
-                return pump.review(request_id, _DOSE_UU).token
+                review = pump.review(request_id, _DOSE_UU)
+                against[:] = [one.text for one in review.reasons]
+                return review.token
 
-            pump.deliver(request_id, _DOSE_UU, _until(token, "the bolus may begin"))
+            pump.deliver(request_id, _DOSE_UU, _until(token, "the bolus may begin", against))
             begun_s = time.monotonic()
             _until(lambda: self.truth_steps() - before > 60, "it is in its midst")
             meanwhile()
@@ -92,14 +95,14 @@ class _Demo:
         return row
 
 
-def _until(is_so: Callable[[], Any], what: str) -> Any:  # noqa: ANN401
+def _until(is_so: Callable[[], Any], what: str, why: Sequence[str] = ()) -> Any:  # noqa: ANN401
     deadline_s = time.monotonic() + _READY_S
     while True:
         with contextlib.suppress(NoPump, OutcomeUnknown):
             if found := is_so():
                 return found
         if time.monotonic() > deadline_s:
-            raise TimeoutError(f"not within {_READY_S} s: {what}")
+            raise TimeoutError(f"not within {_READY_S} s: {what}; {'; '.join(why)}")
         time.sleep(0.1)
 
 
@@ -118,8 +121,9 @@ def _demo(*, basal: bool) -> Iterator[_Demo]:
                     max_basal_uu_per_h=5_000_000, min_interval_s=10,
                 ))  # fmt: skip
                 if not basal:
-                    pump.import_profile("None", [(0, 0)], replace=True)
-                    pump.use_profile("None")
+                    nothing = [Segment(start_min_of_day=0, rate_uu_per_h=0)]
+                    pump.import_basal("None", nothing, replace=True)
+                    pump.use_basal("None")
             yield demo
         finally:
             demo.stop()
@@ -231,8 +235,9 @@ def _undisturbed(row: str, what: str, alone: dict[str, Any], dose: dict[str, Any
         "",
         "no step changed",
         met,
-        f"{dose['moved_steps']} steps of {dose['programmed_steps']} at the plant, {dose['outcome']},"
-        f" {dose['certainty']}; {dose['took_s']:.1f} s against {alone['took_s']:.1f} s undisturbed",
+        f"{dose['moved_steps']} steps of {dose['programmed_steps']} at the plant,"
+        f" {dose['outcome']}, {dose['certainty']}; {dose['took_s']:.1f} s, and"
+        f" {alone['took_s']:.1f} s undisturbed",
     )
 
 

@@ -181,8 +181,8 @@ def page(*, quick: bool) -> list[Result]:
             f"{ours / raw:.1f}x limit, 1/{scanned / ours:,.0f} of baseline",
             "<= 1.5x limit, <= 1/60 of baseline",
             ours <= 1.5 * raw and ours * 60 <= scanned,
-            "ours also finds each dose's end, reads the JSON of both, makes sentences and bounds the"
-            f" answer's size; the bare text of all 486 rows of the day: {us(day_ns)}",
+            "ours also finds each dose's end, reads both, makes sentences and bounds the answer's"
+            f" size; the bare text of all 486 rows of the day: {us(day_ns)}",
         )
     ]
 

@@ -46,15 +46,14 @@ def month(*, quick: bool) -> list[Result]:
     days = said["days"]
     exact = abs(said["asked_steps"] - said["plant_steps"]) <= 1 and not said["violations"]
     results = []
-    for row, seconds, met in (
-        ("virtual", took_s, exact and took_s <= 5),
-        ("pulses", fast_s, fast["head"] == said["head"] and days / fast_s >= 100),
+    for row, how, seconds, met in (
+        ("virtual", "every edge", took_s, exact and took_s <= 5),
+        ("pulses", "by pulses", fast_s, fast["head"] == said["head"] and days / fast_s >= 100),
     ):
         results.append(
             Result(
                 row,
-                f"{days:g} days of virtual time, {'every edge' if row == 'virtual' else 'by pulses'},"
-                " with the ledger, the start of the program in it",
+                f"{days:g} virtual days, {how}, ledger and the program's start in it",
                 f"{seconds:.1f} s, {days / seconds:,.1f} days a second",
                 f"{_SIMGLUCOSE_DAYS_PER_S} days a second (simglucose 0.2.11, measured elsewhere)",
                 "",

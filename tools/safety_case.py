@@ -74,7 +74,7 @@ def read_results(files: list[Path]) -> Results:
     for file in files:
         for case in ET.parse(file).iter("testcase"):  # noqa: S314
             place = case.get("classname", "").replace(".", "/")
-            outcome = results[f"{place}::{case.get('name', '').partition('[')[0]}"]
+            outcome = results[f"{place}.py::{case.get('name', '').partition('[')[0]}"]
             tags = {child.tag for child in case}
             if tags & {"failure", "error"}:
                 outcome.failed += 1

@@ -25,7 +25,6 @@ from gpiozero.pins.mock import MockFactory
 from appliance.adapters.clock import SystemClock
 from appliance.adapters.realtime import take_realtime
 from appliance.adapters.wires import Wire
-from appliance.ports import StepActuator
 from appliance.records import NO_LIMIT, Beat, Bye, Enable, Record, Stop
 from appliance.stepper.__main__ import deliver
 from appliance.stepper.loop import Ratio, Stepper, Timing
@@ -81,7 +80,7 @@ class _Listening(Stepper):
 def ours(pumpd_fd: int, guard_fd: int) -> None:
     """Be the stepper until the wires end; then print the stamps."""
     mock = MockFactory(pin_class=QuietPin)
-    axis: StepActuator = _Stamped(
+    axis = _Stamped(
         StepDirAxis(
             PinFactories(mock, mock),
             step=17,

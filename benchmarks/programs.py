@@ -244,7 +244,8 @@ def _undisturbed(row: str, what: str, alone: dict[str, Any], dose: dict[str, Any
 def ready(*, quick: bool) -> list[Result]:
     """How long the stepper's program takes until it could read its wires."""
     times = 3 if quick else 7
-    bare, ours = [], []
+    bare: list[float] = []
+    ours: list[float] = []
     for _ in range(times):
         for found, line in (
             (bare, "import gpiozero"),

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from appliance import pumpd
@@ -59,8 +60,7 @@ def commit(*, quick: bool) -> list[Result]:
         insert, digest = "INSERT INTO rows (text, digest) VALUES (?, ?)", bytes(32)
         for _ in range(rounds):
             for number in range(rows):
-                one = [_entry(number)]
-                ours_ns.append(_timed(lambda one=one: ledger.append(one)))
+                ours_ns.append(_timed(partial(ledger.append, [_entry(number)])))
             for _ in range(rows):
                 bare_ns.append(_timed(lambda: bare.execute(insert, (text, digest))))
         ledger.close()

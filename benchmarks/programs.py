@@ -211,9 +211,12 @@ def freeze(*, quick: bool) -> list[Result]:
 
 
 def stall(*, quick: bool) -> list[Result]:
-    """Every sync of the ledger takes 500 ms longer, for the whole of a bolus."""
+    """Every sync of the ledger takes 500 ms longer, from the midst of a bolus on.
+
+    Not from its beginning: a bolus waits for its first lease, and that is a delay, not a change.
+    """
     del quick
-    what = "each sync of the ledger 500 ms slower, a whole bolus long"
+    what = "each sync of the ledger 500 ms slower, from the midst of a bolus to its end"
     strace = shutil.which("strace")
     if strace is None:
         return [not_run("stall", what, "no step changed", "As root: apt-get install strace")]
@@ -222,13 +225,13 @@ def stall(*, quick: bool) -> list[Result]:
         time.sleep(10)
         words = [strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"]
         words += ["-e", "inject=fdatasync:delay_enter=500000", "-p", str(demo.pids()["pumpd"])]
-        tracer = subprocess.Popen(words)
-        time.sleep(1)
+        tracers: list[subprocess.Popen[bytes]] = []
         try:
-            dose = demo.dose(lambda: None)
+            dose = demo.dose(lambda: tracers.append(subprocess.Popen(words)))
         finally:
-            tracer.terminate()
-            tracer.wait()
+            for one in tracers:
+                one.terminate()
+                one.wait()
     return [_undisturbed("stall", what, alone, dose)]
 
 

@@ -17,6 +17,7 @@ from appliance.records import (
     Beat,
     Button,
     Bye,
+    CheckedRow,
     Counted,
     Direction,
     Enable,
@@ -39,6 +40,7 @@ from appliance.records import (
 _MS = 1_000_000
 _OFF_BY = 2
 _NO_HEAD = Head(0, 0, 0, 0, 0)
+_NO_ROW = CheckedRow(0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ class Memory:
     lifetime_steps: int = 0
     trip: int = 0
     head: Head = _NO_HEAD
+    checked: CheckedRow = _NO_ROW
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +188,7 @@ class Guard:
         self._issued = remembered.issued_steps
         self._lifetime = remembered.lifetime_steps
         self._head = remembered.head
+        self._checked = remembered.checked
         self._trip = Trip(remembered.trip)
         self._trip_detail = 0
         self._trip_at_ns = 0
@@ -287,7 +291,7 @@ class Guard:
         if role is Role.PUMPD:
             self._pumpd = True
             self._alive_heard_ns = now_ns
-        else:
+        elif role is Role.STEPPER:
             self._stepper_run = hello.run
             self._beat_ns = now_ns
             self._armed = self._want = False
@@ -296,7 +300,9 @@ class Guard:
         return None
 
     def greeting(self) -> list[Record]:
-        """Return what `pumpd` is told on its hello: the run that the guard saw, and its head."""
+        """Return what `pumpd` and a visitor are told on their hello: the run that the guard saw,
+        the ledger's head, and the row that a full check has passed.
+        """
         return [
             GuardHello(
                 self._run,
@@ -311,6 +317,7 @@ class Guard:
                 self._pid,
             ),
             self._head,
+            self._checked,
         ]
 
     def left(self, now_ns: int, role: Role, *, clean: bool) -> None:
@@ -319,7 +326,7 @@ class Guard:
             if self._pumpd and not clean:
                 self._trip_now(Trip.PUMPD_LOST, 0, now_ns)
             self._pumpd = False
-        else:
+        elif role is Role.STEPPER:
             # One of an older run is nobody's loss: since the re-arm it could do nothing more.
             if self._stepper and not clean:
                 self._trip_now(Trip.STEPPER_LOST, 0, now_ns)
@@ -390,6 +397,11 @@ class Guard:
             if isinstance(record, Beat) and record.run == self._run:
                 self._beat(now_ns, record)
             return
+        if isinstance(record, CheckedRow):
+            self._checked = record
+            self._save = True
+        if role is Role.VISITOR:
+            return  # whatever else it says: it has no part in delivery
         self._alive_heard_ns = now_ns
         match record:
             case Lease() as lease:
@@ -415,7 +427,7 @@ class Guard:
                 # Only a pumpd that shows the trip may pause its sound.
                 if self._trip is Trip.NONE or priority == HIGH:
                     self._sounding = bool(sounding)
-            case Alive() | Bye() | Hello():
+            case Alive() | Bye() | CheckedRow() | Hello():
                 pass
             case _:
                 self._trip_now(Trip.BAD_RECORD, record.KIND, now_ns)
@@ -625,4 +637,5 @@ class Guard:
             self._lifetime,
             int(self._trip),
             self._head,
+            self._checked,
         )

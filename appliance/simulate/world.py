@@ -194,7 +194,7 @@ class World(VirtualBench):
         self.oracle.looked_away(self.plant_ns, off_ns)
         self.bench.advance()
         self._loud_until_ns = self.now_ns + _SETTLE_NS
-        self.start_guard()
+        self._guard_is_back()
         self._reopen()
         self.start_pump()
 

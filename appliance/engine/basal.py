@@ -24,6 +24,7 @@ from appliance.records import NO_LIMIT, Motion
 _NAMESPACE = UUID("6f4a2f0c-9d0b-5a53-8d0e-0b1f6c1f7a11")  # of basal blocks: ids like a bolus's
 _BLOCK_NS = NS_PER_H
 _RETRY_NS = NS_PER_MIN
+_WAIT_NS = 20_000_000
 
 
 def profile_of(name: str, raw: Sequence[Any]) -> Profile:
@@ -133,11 +134,13 @@ class Basal:
         if not self.on or self._writing:
             return NO_LIMIT
         live = [one for one in self._blocks if one.ended is None]
-        if not live:
-            return max(self._next_look_ns, self._c.now_ns + 1)
-        if len(live) == 1:
-            return max(self._next_look_ns, live[0].until_ns - self._c.times.ahead_ns)
-        return live[0].until_ns
+        if len(live) > 1:
+            return NO_LIMIT  # the end of the first is heard in the mail
+        wake_ns = self._next_look_ns
+        if live:
+            wake_ns = max(wake_ns, live[0].until_ns - self._c.times.ahead_ns)
+        # What is due and could not be done waits for something else: no spinning until it comes.
+        return wake_ns if wake_ns > self._c.now_ns else self._c.now_ns + _WAIT_NS
 
     def plan(self, until_ns: int) -> list[Piece]:
         """Return what the schedule asks for from now until ``until_ns``, in pieces of one rate."""

@@ -76,6 +76,7 @@ class Oracle:
         min_interval_ns: int,
         limits: Limits,
         exact: bool,
+        readback: bool = True,
     ) -> None:
         self._step_cost = ratio_uu * _HOUR
         self._ratio_uu, self._ratio_steps = ratio_uu, ratio_steps
@@ -84,6 +85,7 @@ class Oracle:
         self.lease_steps = max(1, lease_steps)
         self._min_interval_ns = min_interval_ns
         self._exact = exact
+        self._readback = readback
         self._plant: Plant | None = None
         self._windows = (
             _Window(_HOUR, limits.hourly_uu, "60 min"),
@@ -273,7 +275,8 @@ class Oracle:
         if self.confirmed > moved and self.confirmed > moved + max(0, heard - edges):
             raise Broken("SR-36", f"confirmed {self.confirmed}, moved {moved}", plant_ns)
         maximum = self.closed_maximum + self.open_steps
-        if moved > maximum and moved > maximum + max(0, edges - heard):
+        unseen = max(0, edges - (heard if self._readback else plant.edges_sent))
+        if moved > maximum + unseen:
             raise Broken("SR-36", f"moved {moved}, maximum {maximum}", plant_ns)
         if plant.enable or self._was_on:
             self._look_at_enable(plant, plant_ns)

@@ -258,6 +258,7 @@ def run(
             min_interval_ns=2_000_000,
             limits=scenario.limits.limits(),
             exact=not scenario.disturbed,
+            readback=scenario.machine.readback,
         )
         world = World(scenario, SqliteLedger(path), oracle, pulses=pulses)
         try:

@@ -678,20 +678,21 @@ class Stepper:
                     self._enabled = self._off = False
             busy = self._armed or self._wanting
             self._next_beat_ns = now_ns + (self._t.beat_ns if busy else self._t.rest_beat_ns)
-            lease = self._leases[0].number if self._leases else 0
-            self._to_guard.append(
-                Beat(
-                    self._run,
-                    lease,
-                    self.issued_steps,
-                    int(self._wanting),
-                    int(busy),
-                    self._wish,
-                    now_ns,
-                )
-            )
+            self._to_guard.append(self.beat(now_ns))
         if self._report_now or now_ns >= self._next_report_ns:
             self._report(now_ns)
+
+    def beat(self, now_ns: int) -> Beat:
+        """Return the beat as it is now: in virtual time the guard asks for it."""
+        return Beat(
+            self._run,
+            self._leases[0].number if self._leases else 0,
+            self.issued_steps,
+            int(self._wanting),
+            int(self._armed or self._wanting),
+            self._wish,
+            now_ns,
+        )
 
     def _look(self, now_ns: int) -> None:
         """Read the levels between steps too: a fault at a basal rate is not left for minutes."""

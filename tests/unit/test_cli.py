@@ -62,7 +62,7 @@ def test_the_verbs_are_those_of_the_design() -> None:
         *("bench inject", "bench occlude", "bench press", "bench set", "bench status", "bolus"),
         *("calc", "cartridge load", "check-config", "curve", "dose", "history", "limits set"),
         *("limits show",),
-        *("resume", "status", "stop", "suspend", "verify"),
+        *("resume", "simulate", "status", "stop", "suspend", "verify"),
     ]
 
 
@@ -73,12 +73,13 @@ def test_every_verb_explains_itself(verb: tuple[str, ...]) -> None:
     assert result.stdout.startswith(f"Usage: pumpctl {' '.join(verb)}")
     assert len(result.stdout.splitlines()) > 6
     assert result.stdout == run(*verb, "-h").stdout
-    if verb not in {("check-config",), ("curve",)}:
+    if verb not in {("check-config",), ("curve",), ("simulate",)}:
         assert "--dir DIR" in result.stdout
 
 
+OFFLINE = ("check-config", "curve", "simulate", "verify")
 READING = ["alarms", "basal show", "bench faults", "bench status", "bolus", "check-config", "dose"]
-READING += ["calc", "curve", "history", "limits show", "status", "stop", "verify"]
+READING += ["calc", "curve", "history", "limits show", "simulate", "status", "stop", "verify"]
 
 
 def test_every_verb_that_reads_has_json() -> None:
@@ -131,9 +132,7 @@ def test_without_words_it_says_what_it_can_do() -> None:
     assert "Exit status: 0 done" in result.stderr
 
 
-@pytest.mark.parametrize(
-    "verb", [v for v in VERBS if v[0] not in ("check-config", "curve", "verify")]
-)
+@pytest.mark.parametrize("verb", [v for v in VERBS if v[0] not in OFFLINE])
 def test_without_a_pump_every_verb_ends_with_3(verb: tuple[str, ...], tmp_path: Path) -> None:
     file = tmp_path / "p.toml"
     file.write_text('name = "x"\n[[segments]]\nstart = "00:00"\nrate = "1"\n')

@@ -834,3 +834,21 @@ def test_sr_14_a_window_that_is_looked_up_holds_what_a_walk_over_it_finds(
                 if one.mono_ns >= at_ns - span_ns
             )
             assert windows.used_uu(at_ns - span_ns) == walked
+
+
+def test_an_engine_that_waits_for_the_end_of_a_block_does_not_spin_until_it_comes() -> None:
+    bench = VirtualBench(basal_uu_per_h=0)
+    rates = [
+        {"start_min_of_day": 0, "rate_uu_per_h": 7_000_000},
+        {"start_min_of_day": 8 * 60 + 1, "rate_uu_per_h": 6_000_000},
+    ]
+    bench.ask("basal.import", name="Two", segments=rates, replace=False)
+    bench.ask("basal.use", name="Two")
+    border_ns = bench.now_ns + 60 * NS_PER_S - bench.wall_ns % (60 * NS_PER_S)
+    bench.run_to(border_ns - NS_PER_S // 100)
+    bench.frozen.add("stepper")
+    bench.run_to(border_ns + NS_PER_S // 100)
+    assert bench.pump.schedule_wake_ns - bench.now_ns >= NS_PER_S // 1_000
+    bench.frozen.clear()
+    bench.run(5)
+    assert bench.state == "running"

@@ -103,6 +103,17 @@ def test_sr_18_any_syringe_is_exact_within_a_step_of_its_own(bore_um: int, hold:
     assert abs(report.asked_steps - report.plant_steps) <= (8 if hold == "off" else 1)
 
 
+def test_without_a_read_back_a_day_without_a_fault_has_no_alarm_and_is_exact() -> None:
+    given = scenario(
+        days=0.1,
+        machine={"readback": False},
+        bolus=[{"at": "0d 00:20", "amount_uu": 2_000_000}],
+    )
+    report = held(run(given))
+    assert report.alarms == 0
+    assert abs(report.asked_steps - report.plant_steps) <= 1
+
+
 # ---------------------------------------------------------------------- what goes wrong
 
 

@@ -243,7 +243,9 @@ def _undisturbed(row: str, what: str, alone: dict[str, Any], dose: dict[str, Any
         row,
         what,
         f"{lost} steps lost or doubled, {slipped_ms:.1f} ms put back",
-        "15 of 24 runs kept (APScheduler, 5 s)" if row == "freeze" else "the stall is lateness",
+        "15 of 24 runs kept (APScheduler, 5 s; not in this run)"
+        if row == "freeze"
+        else "the stall is lateness",
         "0",
         "",
         "no step changed",

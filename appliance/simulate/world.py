@@ -310,6 +310,7 @@ class World(VirtualBench):
         return replace(
             timing,
             alive_ns=_NEVER_NS,
+            feed_ns=_NEVER_NS,
             judge_ns=_NEVER_NS,
             late_ns=_NEVER_NS,
             lapse_ns=_NEVER_NS,

@@ -51,6 +51,11 @@ Name = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(_printa
 DoseUu = Annotated[int, Field(ge=0, le=99_990_000)]
 RateUuPerH = Annotated[int, Field(ge=0, le=99_999_000)]
 Speed = Literal["slow", "normal", "fast"]
+Seconds = Annotated[int, Field(ge=0, le=864_000)]
+
+
+StopWhat = Literal["all", "bolus", "now", "extended"]
+TempKind = Literal["percent", "rate"]
 
 
 class Params(BaseModel):
@@ -75,6 +80,8 @@ class BolusReviewParams(Params):
 
     request_id: RequestId
     amount_uu: DoseUu
+    extended_uu: DoseUu = 0
+    extended_s: Seconds = 0
     speed: Speed = "normal"
 
 
@@ -83,6 +90,8 @@ class BolusDeliverParams(Params):
 
     request_id: RequestId
     amount_uu: DoseUu
+    extended_uu: DoseUu = 0
+    extended_s: Seconds = 0
     speed: Speed = "normal"
     token: Annotated[str, Field(min_length=1, max_length=128)]
     stay: bool
@@ -95,9 +104,35 @@ class DoseLookupParams(Params):
 
 
 class StopParams(Params):
-    """Stop everything, or the boluses alone."""
+    """Stop everything, or the boluses alone: both, the part at once, or the extended one."""
 
-    what: Literal["all", "bolus"]
+    what: StopWhat
+
+
+class TempStartParams(Params):
+    """Give a temporary basal from now on: ``value`` is a percentage, or a rate in uu an hour."""
+
+    kind: TempKind
+    value: Annotated[int, Field(ge=0, le=99_999_000)]
+    duration_s: Seconds
+
+
+class TempPresetStartParams(Params):
+    """Give the temporary basal that is kept under a name."""
+
+    name: Name
+
+
+class TempPresetParams(TempStartParams):
+    """Keep a temporary basal under a name; one of that name goes."""
+
+    name: Name
+
+
+class QuickParams(Params):
+    """How much one step of a quick bolus is."""
+
+    step_uu: DoseUu
 
 
 class Segment(Params):
@@ -184,6 +219,14 @@ PUMP_METHODS: tuple[Method, ...] = (
     Method("basal.show", Nothing, Role.OBSERVE),
     Method("basal.import", BasalImportParams, Role.SETTINGS, changes=True),
     Method("basal.use", BasalUseParams, Role.SETTINGS, changes=True),
+    Method("temp.start", TempStartParams, Role.OPERATE, changes=True),
+    Method("temp.use", TempPresetStartParams, Role.OPERATE, changes=True),
+    Method("temp.cancel", Nothing, Role.OPERATE, changes=True),
+    Method("temp.presets", Nothing, Role.OBSERVE),
+    Method("temp.presets.save", TempPresetParams, Role.SETTINGS, changes=True),
+    Method("temp.presets.delete", TempPresetStartParams, Role.SETTINGS, changes=True),
+    Method("quick.show", Nothing, Role.OBSERVE),
+    Method("quick.set", QuickParams, Role.SETTINGS, changes=True),
     Method("limits.show", Nothing, Role.OBSERVE),
     Method("limits.set", Limits, Role.SETTINGS, changes=True),
     Method("cartridge.load", CartridgeLoadParams, Role.OPERATE, changes=True),
@@ -276,11 +319,19 @@ class Dose(Result):
     certainty: str
     outcome: str | None = None
     why: str | None = None
+    whole_uu: int | None = None
+    extended_uu: int = 0
+    extended: Dose | None = None
 
     @property
     def running(self) -> bool:
         """Whether the dose has not ended."""
         return self.outcome in (None, OPEN)
+
+    @property
+    def parts(self) -> list[Dose]:
+        """This dose, and the extended part of the same bolus where it has one."""
+        return [self] if self.extended is None else [self, self.extended]
 
     @property
     def certain(self) -> bool:
@@ -313,6 +364,8 @@ class Review(Result):
     duration_s: int
     reasons: list[Reason]
     token: str | None
+    extended_uu: int = 0
+    extended_s: int = 0
     token_s: int = 30
     last_bolus: LastBolus | None = None
     delivered_60_min_uu: int | None = None
@@ -343,6 +396,40 @@ class RunningBolus(Result):
     programmed_steps: int
     issued_steps: int
     confirmed_steps: int
+
+
+class RunningExtended(RunningBolus):
+    """The extended bolus, or the extended part of one, that runs now."""
+
+    rate_uu_per_h: int = 0
+    left_s: int = 0
+
+
+class Temp(Result):
+    """A temporary basal: its value is a percentage or a rate in microunits an hour.
+
+    ``rate_uu_per_h`` is what it gives now; ``capped`` says that the basal limit holds it down.
+    """
+
+    kind: str
+    value: int
+    duration_s: int
+    left_s: int = 0
+    rate_uu_per_h: int = 0
+    capped: bool = False
+
+
+class TempStarted(Result):
+    """What began, and where the basal limit will hold it down."""
+
+    temp: Temp | None
+    notices: list[str] = Field(default_factory=list)
+
+
+class Presets(Result):
+    """The temporary basals that are kept by name."""
+
+    presets: dict[str, Temp]
 
 
 class ClockShown(Result):
@@ -379,6 +466,9 @@ class Snapshot(Result):
     pids: dict[str, int | None] = Field(default_factory=dict)
     why: list[Reason | str] = Field(default_factory=list)
     bolus: RunningBolus | None = None
+    extended: RunningExtended | None = None
+    temp: Temp | None = None
+    quick_step_uu: int | None = None
     clock: ClockShown | None = None
     speed: int = 1
     bench: bool = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 from appliance import __version__
@@ -26,11 +26,19 @@ from appliance.client.messages import (
     Limits,
     LimitsShown,
     Nothing,
+    Presets,
+    QuickParams,
     Review,
     Segment,
     Snapshot,
     Speed,
     StopParams,
+    StopWhat,
+    TempKind,
+    TempPresetParams,
+    TempPresetStartParams,
+    TempStarted,
+    TempStartParams,
 )
 from appliance.client.rpc import RpcClient
 from appliance.errors import ProtocolFault
@@ -147,17 +155,37 @@ class PumpClient:
 
     # --- doses --------------------------------------------------------------------------------
 
-    def review(self, request_id: str, amount_uu: int, speed: Speed = "normal") -> Review:
+    def review(
+        self,
+        request_id: str,
+        amount_uu: int,
+        speed: Speed = "normal",
+        *,
+        extended_uu: int = 0,
+        extended_s: int = 0,
+    ) -> Review:
         """Ask what a dose would be and what stands against it; nothing moves.
 
-        The review's token allows one ``deliver`` of this id and amount within 30 s.
+        ``extended_uu`` of the amount go out over ``extended_s`` seconds, the rest at once. The
+        review's token allows one ``deliver`` of this id and these amounts within 30 s.
         """
-        params = BolusReviewParams(request_id=request_id, amount_uu=amount_uu, speed=speed)
+        params = BolusReviewParams(
+            request_id=request_id,
+            amount_uu=amount_uu,
+            extended_uu=extended_uu,
+            extended_s=extended_s,
+            speed=speed,
+        )
         review = Review.of(self._rpc.call("bolus.review", params))
         if (review.request_id, review.amount_uu) != (request_id, amount_uu):  # SR-05
             raise ProtocolFault(
                 f"asked for {amount_uu} uu as {request_id}, and the pump reviewed "
                 f"{review.amount_uu} uu as {review.request_id}"
+            )
+        if (review.extended_uu, review.extended_s) != (extended_uu, extended_s):
+            raise ProtocolFault(
+                f"asked to extend {extended_uu} uu over {extended_s} s, and the pump reviewed "
+                f"{review.extended_uu} uu over {review.extended_s} s"
             )
         return review
 
@@ -169,6 +197,8 @@ class PumpClient:
         *,
         speed: Speed = "normal",
         stay: bool = True,
+        extended_uu: int = 0,
+        extended_s: int = 0,
     ) -> Dose:
         """Give the reviewed dose and return its record, which may still be running.
 
@@ -177,7 +207,13 @@ class PumpClient:
         SR-39). Raises OutcomeUnknown only where that failed too.
         """
         params = BolusDeliverParams(
-            request_id=request_id, amount_uu=amount_uu, speed=speed, token=token, stay=stay
+            request_id=request_id,
+            amount_uu=amount_uu,
+            extended_uu=extended_uu,
+            extended_s=extended_s,
+            speed=speed,
+            token=token,
+            stay=stay,
         )
         self._staying = params if stay else None
         try:
@@ -204,7 +240,7 @@ class PumpClient:
         lost = OutcomeUnknown("the connection was lost", request_id)
         return self._settled(find, request_id, lost)
 
-    def stop(self, what: Literal["all", "bolus"] = "all") -> list[Dose]:
+    def stop(self, what: StopWhat = "all") -> list[Dose]:
         """Stop now; return the records, so far, of what was stopped. Asked twice if need be."""
         try:
             return self._stop(what)
@@ -227,7 +263,7 @@ class PumpClient:
 
     def _joined(self, params: BolusDeliverParams, found: Dose) -> Dose:
         """Ask again for a dose that runs, so that this connection can stop it."""
-        if not found.running or not params.stay:
+        if not params.stay or not any(part.running for part in found.parts):
             return found
         try:
             return self._deliver(params)
@@ -255,7 +291,7 @@ class PumpClient:
                 last = error
         raise OutcomeUnknown(f"{unknown}; then: {last}", request_id) from last
 
-    def _stop(self, what: Literal["all", "bolus"]) -> list[Dose]:
+    def _stop(self, what: StopWhat) -> list[Dose]:
         return _stopped(self._rpc.call("stop", StopParams(what=what)))
 
     # --- settings and the rest ----------------------------------------------------------------
@@ -278,6 +314,41 @@ class PumpClient:
     def use_basal(self, name: str) -> None:
         """Follow this profile from now on."""
         self._rpc.call("basal.use", BasalUseParams(name=name))
+
+    def start_temp(self, kind: TempKind, value: int, duration_s: int) -> TempStarted:
+        """Give a temporary basal from now on: ``value`` in percent, or in microunits an hour."""
+        params = TempStartParams(kind=kind, value=value, duration_s=duration_s)
+        return TempStarted.of(self._rpc.call("temp.start", params))
+
+    def use_temp(self, name: str) -> TempStarted:
+        """Give the temporary basal that is kept under ``name``."""
+        return TempStarted.of(self._rpc.call("temp.use", TempPresetStartParams(name=name)))
+
+    def cancel_temp(self) -> None:
+        """End the temporary basal: the profile returns."""
+        self._rpc.call("temp.cancel", Nothing())
+
+    def temp_presets(self) -> Presets:
+        """Return the temporary basals that are kept by name."""
+        return Presets.of(self._rpc.call("temp.presets", Nothing()))
+
+    def save_temp(self, name: str, kind: TempKind, value: int, duration_s: int) -> None:
+        """Keep a temporary basal under ``name``."""
+        params = TempPresetParams(name=name, kind=kind, value=value, duration_s=duration_s)
+        self._rpc.call("temp.presets.save", params)
+
+    def delete_temp(self, name: str) -> None:
+        """Forget the temporary basal that is kept under ``name``."""
+        self._rpc.call("temp.presets.delete", TempPresetStartParams(name=name))
+
+    def quick_step_uu(self) -> int | None:
+        """Return how much one step of a quick bolus is; None where none is set."""
+        step = self._rpc.call("quick.show", Nothing()).get("step_uu")
+        return step if isinstance(step, int) else None
+
+    def set_quick_step(self, step_uu: int) -> None:
+        """Set how much one step of a quick bolus is."""
+        self._rpc.call("quick.set", QuickParams(step_uu=step_uu))
 
     def set_limits(self, limits: Limits) -> None:
         """Set the five therapy limits at once."""

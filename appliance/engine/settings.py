@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from appliance.domain.limits import Limits, Reason, faults_of
+from appliance.domain.limits import DOSE_GRID_UU, MIN_DOSE_UU, Limits, Reason, faults_of
 from appliance.engine.basal import Basal, profile_of
 from appliance.engine.context import Context
 from appliance.engine.desk import Answers, Desk
@@ -14,6 +14,7 @@ from appliance.engine.motor import Motor, Phase
 from appliance.errors import BadProfile
 
 _MAX_PROFILES = 12
+_MAX_QUICK_UU = 5_000_000
 
 
 class SettingsDesk(Desk):
@@ -30,6 +31,8 @@ class SettingsDesk(Desk):
             "basal.show": self._show_basal,
             "basal.import": self._import_profile,
             "basal.use": self._use_profile,
+            "quick.show": self._show_quick,
+            "quick.set": self._set_quick,
             "limits.show": self._show_limits,
             "limits.set": self._set_limits,
             "cartridge.load": self._load,
@@ -106,6 +109,20 @@ class SettingsDesk(Desk):
             return
         self._set(asked, "basal.active", name, self._basal.anchor_anew)
 
+    # ------------------------------------------------------------------ the quick bolus
+
+    def _show_quick(self, asked: Asked) -> None:
+        self._done(asked, {"step_uu": self._c.book.settings.get("quick_step_uu")})
+
+    def _set_quick(self, asked: Asked) -> None:
+        step_uu = asked.params["step_uu"]
+        if not MIN_DOSE_UU <= step_uu <= _MAX_QUICK_UU or step_uu % DOSE_GRID_UU:
+            allowed = f"{MIN_DOSE_UU} to {_MAX_QUICK_UU}, in steps of {DOSE_GRID_UU}"
+            text = f"step_uu = {step_uu} is out of range: {allowed}"
+            self._refuse(asked, [Reason("out_of_range", text, "step_uu", str(step_uu), allowed)])
+            return
+        self._set(asked, "quick_step_uu", step_uu)
+
     # ------------------------------------------------------------------ limits
 
     def _show_limits(self, asked: Asked) -> None:
@@ -136,7 +153,7 @@ class SettingsDesk(Desk):
         if reasons:
             self._refuse(asked, reasons)
         else:
-            self._set(asked, "limits", asdict(limits))
+            self._set(asked, "limits", asdict(limits), self._basal.limits_changed)
 
     # ------------------------------------------------------------------ the cartridge
 

@@ -14,6 +14,7 @@ from appliance.engine.bolus import BolusDesk
 from appliance.engine.context import Context
 from appliance.engine.messages import CheckResult
 from appliance.engine.motor import Motor, Phase
+from appliance.engine.temp import TempBasal
 from appliance.records import Realtime
 
 
@@ -25,6 +26,7 @@ def snapshot_of(
     why: Sequence[str],
     motor: Motor,
     basal: Basal,
+    temp: TempBasal,
     desk: BolusDesk,
     alarms: AlarmBoard,
     lines: Sequence[CheckResult],
@@ -52,9 +54,12 @@ def snapshot_of(
         "basal_uu_per_h": basal.rate_uu_per_h(),
         "scheduled_uu_per_h": basal.scheduled_uu_per_h(),
         "basal_held": basal.held_since_ns is not None,
+        "temp": temp.shown(basal.scheduled_uu_per_h()),
         "reservoir_uu": context.reservoir_uu,
         "delivering": motor.phase is Phase.ACTIVE and bool(motor.jobs),
         "bolus": desk.live_record(bolus) if bolus is not None else None,
+        "extended": desk.shown_extended(),
+        "quick_step_uu": book.settings.get("quick_step_uu"),
         "motor": motor.snapshot(),
         "confirmed_steps": book.confirmed_steps,
         "maximum_steps": book.maximum_steps + context.uncounted_steps(),

@@ -201,11 +201,28 @@ class VirtualBench:
             self._wakes["stepper"] = self.now_ns
             self._post(m.StopSent(self._runs, self._stops))
 
-    def start_bolus(self, units: str, *, request_id: str = "", speed: str = "normal") -> str:
-        """Review and confirm a bolus such as "2.5"; return its id once the pump has accepted it."""
+    def start_bolus(
+        self,
+        units: str,
+        *,
+        request_id: str = "",
+        speed: str = "normal",
+        extend: str = "0",
+        over_s: int = 0,
+    ) -> str:
+        """Review and confirm a bolus such as "2.5"; return its id once the pump has accepted it.
+
+        ``extend`` of it go out over ``over_s`` seconds.
+        """
         self._ids += 1
         request_id = request_id or str(uuid5(_IDS, str(self._ids)))
-        dose = {"request_id": request_id, "amount_uu": int(parse_dose(units)), "speed": speed}
+        dose: dict[str, Any] = {
+            "request_id": request_id,
+            "amount_uu": int(parse_dose(units)),
+            "speed": speed,
+        }
+        if over_s:
+            dose |= {"extended_uu": int(parse_dose(extend)), "extended_s": over_s}
         review = self.ask("bolus.review", **dose)
         if review["token"] is None:
             raise Refusal(tuple(one["text"] for one in review["reasons"]))

@@ -194,7 +194,8 @@ class TempDesk(Desk):
             over = now + -(-temp.duration_s // 60)
             rates = [
                 (
-                    f" of the {format_rate(one.rate_uu_per_h)} from {_hours(one.start_min_of_day)} on",
+                    f" of the {format_rate(one.rate_uu_per_h)} "
+                    f"from {_hours(one.start_min_of_day)} on",
                     one.rate_uu_per_h,
                 )
                 for one, end in zip(profile.segments, ends, strict=True)

@@ -9,8 +9,10 @@ says otherwise.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
+from zoneinfo import ZoneInfo
 
 from appliance.domain.limits import Limits
 from appliance.domain.mechanics import Mechanics
@@ -71,11 +73,14 @@ class VirtualBench:
         readback: bool = True,
         stop_button: bool = True,
         pace: int = 1,
+        zone: str = "",
+        start_utc_ns: int = _START_UTC_NS,
     ) -> None:
         """Build it, let its self-test run, and unless told otherwise set it up and start basal.
 
         With ``pace`` above 1 the supervision (beats, watchdogs, settling) is that much slower and
         a run that much faster; doses, schedules and counts are the same. Faults need ``pace`` 1.
+        ``zone`` such as "Europe/Berlin" moves local time at the zone's own instants.
         """
         table = {
             "bore_um": 8_660,
@@ -87,7 +92,9 @@ class VirtualBench:
         one_shot = "present" if pace == 1 else "none"
         self._pace = pace
         self.now_ns = 1_000 * NS_PER_S
-        self.wall_ns = _START_UTC_NS
+        self.wall_ns = start_utc_ns
+        self.synchronised = False
+        self._zone = ZoneInfo(zone) if zone else None
         self.boot = 1
         self.mechanics = Mechanics.of(**table, concentration_u_per_ml=100, hold=hold)
         self.ledger: Ledger = ledger if ledger is not None else FakeLedger()
@@ -130,7 +137,7 @@ class VirtualBench:
         self._wakes = {"pump": 0, "guard": 0, "stepper": 0}
         self.start_guard()
         self.start_pump()
-        self.run_until(lambda: self.state != "starting", 20)
+        self.run_until(lambda: self.state != "starting", 20 * pace)
         if set_up:
             self.ask("limits.set", **_plain(limits))
             segments = [{"start_min_of_day": 0, "rate_uu_per_h": basal_uu_per_h}]
@@ -168,7 +175,7 @@ class VirtualBench:
     def ask(self, method: str, **params: Any) -> Mapping[str, Any]:  # noqa: ANN401
         """Ask the pump as a client would; return its result, or raise Refusal."""
         token = self.send(method, **params)
-        self.run_until(lambda: token in self._answers, 30)
+        self.run_until(lambda: token in self._answers, 30 * self._pace)
         answer = self._answers.pop(token)
         if isinstance(answer, m.Done):
             return answer.result
@@ -273,6 +280,11 @@ class VirtualBench:
             self._jump(next_ns)
             self._turn()
 
+    def set_zone(self, zone: str) -> None:
+        """Move to another zone: local time jumps, UTC and the monotonic clock do not."""
+        self._zone = ZoneInfo(zone)
+        self._post(m.ClockRead(self._reading()))
+
     def set_wall(self, step_s: int) -> None:
         """Step the wall clock; the monotonic one knows nothing of it."""
         self.wall_ns += step_s * NS_PER_S
@@ -292,7 +304,15 @@ class VirtualBench:
         return alive is not None and name not in self.frozen
 
     def _reading(self) -> ClockReading:
-        return ClockReading(self.now_ns, self.wall_ns, 0, ClockQuality.SET)
+        quality = ClockQuality.SYNCHRONISED if self.synchronised else ClockQuality.SET
+        return ClockReading(self.now_ns, self.wall_ns, self._offset_s(), quality)
+
+    def _offset_s(self) -> int:
+        if self._zone is None:
+            return 0
+        seen = datetime.fromtimestamp(0, UTC) + timedelta(seconds=self.wall_ns // NS_PER_S)
+        offset = seen.astimezone(self._zone).utcoffset()
+        return int(offset.total_seconds()) if offset else 0
 
     # ------------------------------------------------------------------ programs
 

@@ -12,6 +12,7 @@ from appliance.cli.offline.check_config import check_config
 from appliance.cli.offline.verify import verify
 from appliance.cli.reading import alarms, dose, history, status
 from appliance.cli.session import Pumpctl, Session, with_dir
+from appliance.cli.temp import quick, temp
 
 
 @click.group(
@@ -41,6 +42,8 @@ for verb in (
     suspend,
     resume,
     basal,
+    temp,
+    quick,
     limits,
     cartridge,
     history,

@@ -20,7 +20,7 @@ from appliance.cli.session import (
     with_dir,
     with_json,
 )
-from appliance.client.messages import Dose, Limits, LimitsShown
+from appliance.client.messages import Dose, Limits, LimitsShown, StopWhat
 from appliance.client.profiles import read_profile
 from appliance.client.pump import PumpClient
 from appliance.client.words import (
@@ -37,14 +37,16 @@ _PROFILE_BYTES = 1_000_000
 
 
 @click.command()
-@click.option("--bolus", "bolus_only", is_flag=True, help="Stop the boluses alone; basal goes on.")
+@click.option("--bolus", "what", flag_value="bolus", help="Stop the boluses alone; basal goes on.")
+@click.option("--now", "what", flag_value="now", help="Stop what goes out at once alone.")
+@click.option("--extended", "what", flag_value="extended", help="Stop the extended bolus alone.")
 @with_dir
 @with_json
 @click.pass_obj
-def stop(session: Session, *, bolus_only: bool, as_json: bool) -> None:
+def stop(session: Session, *, what: StopWhat | None, as_json: bool) -> None:
     """Stop delivery now, and say what had gone out."""
     with session.pump() as pump:
-        stopped = [_closed(pump, dose) for dose in pump.stop("bolus" if bolus_only else "all")]
+        stopped = [_closed(pump, dose) for dose in pump.stop(what or "all")]
     _report("stopped", stopped, as_json=as_json)
 
 

@@ -24,9 +24,10 @@ def parts(bench: VirtualBench, request_id: str) -> list[Any]:
 
 
 def until_closed(bench: VirtualBench, request_id: str, seconds: float = 40_000) -> list[Any]:
-    bench.run_until(
-        lambda: all(one["outcome"] != "open" for one in parts(bench, request_id)), seconds
-    )
+    def closed() -> bool:
+        return all(one["outcome"] != "open" for one in parts(bench, request_id))
+
+    bench.run_until(closed, seconds)
     return parts(bench, request_id)
 
 
@@ -63,7 +64,6 @@ def test_a_dual_bolus_is_two_doses_entered_together_each_exact() -> None:
     for dose, steps in ((now, 543), (extended, 814)):
         assert (dose["confirmed_steps"], dose["maximum_steps"]) == (steps, steps)
         assert (dose["certainty"], dose["outcome"]) == ("exact", "done")
-    basal = sum(one["confirmed_steps"] for one in basal_doses(bench))
     bench.ask("suspend")
     basal = sum(one["confirmed_steps"] for one in basal_doses(bench))
     assert bench.truth_steps - before == 543 + 814 + basal
@@ -102,9 +102,9 @@ def test_a_normal_bolus_starts_during_an_extended_one_and_a_second_extended_one_
 def test_either_part_is_stopped_alone_or_both_and_the_exact_parts_are_told(
     what: str, now: str, extended: str
 ) -> None:
-    bench = pump(pace=20)
+    bench = pump(pace=60)
     request_id = bench.start_bolus("4", extend="1", over_s=900, speed="slow")
-    bench.run(30)
+    bench.run(60)
     stopped = bench.ask("stop", what=what)["stopped"]
     assert {one["kind"] for one in stopped} == (
         {"now": {"bolus"}, "extended": {"extended"}}.get(what, {"bolus", "extended"})
@@ -117,7 +117,7 @@ def test_either_part_is_stopped_alone_or_both_and_the_exact_parts_are_told(
 
 
 def test_sr_37_a_dual_bolus_asked_for_again_is_the_same_two_doses() -> None:
-    bench = pump(pace=20)
+    bench = pump(pace=60)
     dose = {
         "request_id": ID,
         "amount_uu": 1_000_000,
@@ -209,7 +209,7 @@ def test_sr_59_an_extended_bolus_that_nobody_can_stop_any_more_ends() -> None:
     dose = bench.dose(request_id)
     assert (dose["outcome"], dose["why"]) == ("stopped", "nobody could have stopped it")
     assert bench.state == "running"
-    assert [one["name"] for one in bench.snapshot()["alarms"]] == ["NO LIVE STOP"] or True
+    assert "no client, touchscreen or stop" in bench.snapshot()["alarms"][0]["text"]
     assert dose["certainty"] == "exact"
 
 
@@ -281,10 +281,10 @@ def test_a_checkpoint_of_an_older_version_is_still_read() -> None:
 
 def test_a_slow_normal_and_fast_bolus_take_their_time() -> None:
     for speed, seconds in (("slow", 80), ("normal", 40), ("fast", 12)):
-        bench = pump(pace=1)
+        bench = pump(pace=4)
         begun_ns = bench.now_ns
         bench.bolus("1", speed=speed)
-        assert abs((bench.now_ns - begun_ns) / NS_PER_S - seconds) < 3
+        assert abs((bench.now_ns - begun_ns) / NS_PER_S - seconds) < 4
 
 
 def test_the_step_of_a_quick_bolus_is_a_setting_with_a_range() -> None:

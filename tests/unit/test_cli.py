@@ -60,7 +60,8 @@ def test_the_verbs_are_those_of_the_design() -> None:
             "bench faults",
         ),
         *("bench inject", "bench occlude", "bench press", "bench set", "bench status", "bolus"),
-        *("cartridge load", "check-config", "dose", "history", "limits set", "limits show"),
+        *("calc", "cartridge load", "check-config", "curve", "dose", "history", "limits set"),
+        *("limits show",),
         *("resume", "status", "stop", "suspend", "verify"),
     ]
 
@@ -72,12 +73,12 @@ def test_every_verb_explains_itself(verb: tuple[str, ...]) -> None:
     assert result.stdout.startswith(f"Usage: pumpctl {' '.join(verb)}")
     assert len(result.stdout.splitlines()) > 6
     assert result.stdout == run(*verb, "-h").stdout
-    if verb != ("check-config",):
+    if verb not in {("check-config",), ("curve",)}:
         assert "--dir DIR" in result.stdout
 
 
 READING = ["alarms", "basal show", "bench faults", "bench status", "bolus", "check-config", "dose"]
-READING += ["history", "limits show", "status", "stop", "verify"]
+READING += ["calc", "curve", "history", "limits show", "status", "stop", "verify"]
 
 
 def test_every_verb_that_reads_has_json() -> None:
@@ -130,7 +131,9 @@ def test_without_words_it_says_what_it_can_do() -> None:
     assert "Exit status: 0 done" in result.stderr
 
 
-@pytest.mark.parametrize("verb", [v for v in VERBS if v[0] not in ("check-config", "verify")])
+@pytest.mark.parametrize(
+    "verb", [v for v in VERBS if v[0] not in ("check-config", "curve", "verify")]
+)
 def test_without_a_pump_every_verb_ends_with_3(verb: tuple[str, ...], tmp_path: Path) -> None:
     file = tmp_path / "p.toml"
     file.write_text('name = "x"\n[[segments]]\nstart = "00:00"\nrate = "1"\n')
@@ -141,6 +144,7 @@ def test_without_a_pump_every_verb_ends_with_3(verb: tuple[str, ...], tmp_path: 
         "bench inject": ["stall"],
         "bench set": ["board_c=50"],
         "bolus": ["1", "--yes"],
+        "calc": ["--carbs", "45"],
         "cartridge load": ["300"],
         "dose": ["123e4567-e89b-12d3-a456-426614174000"],
         "limits set": ["--hourly", "5"],

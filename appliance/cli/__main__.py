@@ -7,11 +7,12 @@ import click
 from appliance import __version__
 from appliance.cli.bench import bench
 from appliance.cli.bolus import bolus
-from appliance.cli.commands import ack, basal, cartridge, limits, resume, stop, suspend
+from appliance.cli.commands import ack, cartridge, limits, resume, stop, suspend
 from appliance.cli.offline.calc import calc
 from appliance.cli.offline.check_config import check_config
 from appliance.cli.offline.curve import curve
 from appliance.cli.offline.verify import verify
+from appliance.cli.profiles import basal
 from appliance.cli.reading import alarms, dose, history, status
 from appliance.cli.session import Pumpctl, Session, with_dir
 from appliance.cli.temp import quick, temp

@@ -142,18 +142,44 @@ class Segment(Params):
     rate_uu_per_h: RateUuPerH
 
 
+class FullSegment(Segment):
+    """A segment with what it has for a calculator; that goes over the wire in columns."""
+
+    carb_ratio_mg_per_u: int | None = None
+    sensitivity_mg_dl_per_u: int | None = None
+    target_mg_dl: int | None = None
+
+
+Column = Annotated[list[Annotated[int, Field(ge=0, le=999_999)] | None], Field(max_length=1_440)]
+
+
 class BasalImportParams(Params):
-    """Keep a basal profile under a name; ``replace`` allows another one of that name to go."""
+    """Keep a basal profile under a name; ``replace`` allows another one of that name to go.
+
+    A column holds one number for each segment, null where the segment has none. ``confirm`` says
+    that segments of nothing and large jumps are meant.
+    """
 
     name: Name
     segments: Annotated[list[Segment], Field(min_length=1, max_length=1_440)]
     replace: bool
+    carb_ratios_mg_per_u: Column | None = None
+    sensitivities_mg_dl_per_u: Column | None = None
+    targets_mg_dl: Column | None = None
+    confirm: bool = False
 
 
 class BasalUseParams(Params):
     """Follow this profile from now on."""
 
     name: Name
+
+
+class BasalCopyParams(Params):
+    """Keep a profile under another name too, or instead."""
+
+    name: Name
+    new_name: Name
 
 
 class Limits(Params):
@@ -219,12 +245,15 @@ PUMP_METHODS: tuple[Method, ...] = (
     Method("basal.show", Nothing, Role.OBSERVE),
     Method("basal.import", BasalImportParams, Role.SETTINGS, changes=True),
     Method("basal.use", BasalUseParams, Role.SETTINGS, changes=True),
+    Method("basal.copy", BasalCopyParams, Role.SETTINGS, changes=True),
+    Method("basal.rename", BasalCopyParams, Role.SETTINGS, changes=True),
+    Method("basal.delete", BasalUseParams, Role.SETTINGS, changes=True),
     Method("temp.start", TempStartParams, Role.OPERATE, changes=True),
     Method("temp.use", TempPresetStartParams, Role.OPERATE, changes=True),
     Method("temp.cancel", Nothing, Role.OPERATE, changes=True),
     Method("temp.presets", Nothing, Role.OBSERVE),
-    Method("temp.presets.save", TempPresetParams, Role.SETTINGS, changes=True),
-    Method("temp.presets.delete", TempPresetStartParams, Role.SETTINGS, changes=True),
+    Method("temp.save", TempPresetParams, Role.SETTINGS, changes=True),
+    Method("temp.delete", TempPresetStartParams, Role.SETTINGS, changes=True),
     Method("quick.show", Nothing, Role.OBSERVE),
     Method("quick.set", QuickParams, Role.SETTINGS, changes=True),
     Method("limits.show", Nothing, Role.OBSERVE),
@@ -487,10 +516,13 @@ class Snapshot(Result):
 
 
 class SegmentShown(Result):
-    """A basal rate from a minute of the day on."""
+    """A basal rate from a minute of the day on, with what the segment has for a calculator."""
 
     start_min_of_day: int
     rate_uu_per_h: int
+    carb_ratio_mg_per_u: int | None = None
+    sensitivity_mg_dl_per_u: int | None = None
+    target_mg_dl: int | None = None
 
 
 class Basal(Result):
@@ -506,6 +538,14 @@ class LimitsShown(Result):
 
     limits: dict[str, int] | None
     ceilings: dict[str, int] = Field(default_factory=dict)
+
+
+COLUMNS: Mapping[str, str] = {
+    "carb_ratio_mg_per_u": "carb_ratios_mg_per_u",
+    "sensitivity_mg_dl_per_u": "sensitivities_mg_dl_per_u",
+    "target_mg_dl": "targets_mg_dl",
+}
+"""What a segment may have for a calculator, and the column of an import that holds it."""
 
 
 class HistoryRow(Result):

@@ -11,11 +11,13 @@ from uuid import uuid4
 from appliance import __version__
 from appliance.client.errors import NoPump, OutcomeUnknown, PumpError, Refused
 from appliance.client.messages import (
+    COLUMNS,
     NO_SUCH_DOSE,
     PUMP_METHODS,
     Alarm,
     AlarmsAcknowledgeParams,
     Basal,
+    BasalCopyParams,
     BasalImportParams,
     BasalUseParams,
     BolusDeliverParams,
@@ -23,6 +25,7 @@ from appliance.client.messages import (
     CartridgeLoadParams,
     Dose,
     DoseLookupParams,
+    FullSegment,
     Limits,
     LimitsShown,
     Nothing,
@@ -30,6 +33,7 @@ from appliance.client.messages import (
     QuickParams,
     Review,
     Segment,
+    SegmentShown,
     Snapshot,
     Speed,
     StopParams,
@@ -305,11 +309,42 @@ class PumpClient:
         return str(self._rpc.call("resume", Nothing()).get("state", ""))
 
     def import_basal(
-        self, name: str, segments: Sequence[Segment], *, replace: bool = False
+        self,
+        name: str,
+        segments: Sequence[Segment | FullSegment | SegmentShown],
+        *,
+        replace: bool = False,
+        confirm: bool = False,
     ) -> None:
-        """Keep a profile; ``replace`` lets one of the same name go."""
-        params = BasalImportParams(name=name, segments=list(segments), replace=replace)
-        self._rpc.call("basal.import", params)
+        """Keep a profile; ``replace`` lets one of the same name go.
+
+        Without ``confirm`` segments of nothing and large jumps are refused, each by a reason.
+        """
+        columns: dict[str, list[int | None]] = {
+            column: [getattr(one, key, None) for one in segments]
+            for key, column in COLUMNS.items()
+            if any(getattr(one, key, None) is not None for one in segments)
+        }
+        points = [
+            Segment(start_min_of_day=one.start_min_of_day, rate_uu_per_h=one.rate_uu_per_h)
+            for one in segments
+        ]
+        fields = {"name": name, "segments": points, "replace": replace, **columns}
+        if confirm:
+            fields["confirm"] = True
+        self._rpc.call("basal.import", BasalImportParams.model_validate(fields))
+
+    def copy_basal(self, name: str, new_name: str) -> None:
+        """Keep a profile under another name too."""
+        self._rpc.call("basal.copy", BasalCopyParams(name=name, new_name=new_name))
+
+    def rename_basal(self, name: str, new_name: str) -> None:
+        """Keep a profile under another name; the one in use goes on under its new name."""
+        self._rpc.call("basal.rename", BasalCopyParams(name=name, new_name=new_name))
+
+    def delete_basal(self, name: str) -> None:
+        """Forget a profile that is not in use."""
+        self._rpc.call("basal.delete", BasalUseParams(name=name))
 
     def use_basal(self, name: str) -> None:
         """Follow this profile from now on."""
@@ -335,11 +370,11 @@ class PumpClient:
     def save_temp(self, name: str, kind: TempKind, value: int, duration_s: int) -> None:
         """Keep a temporary basal under ``name``."""
         params = TempPresetParams(name=name, kind=kind, value=value, duration_s=duration_s)
-        self._rpc.call("temp.presets.save", params)
+        self._rpc.call("temp.save", params)
 
     def delete_temp(self, name: str) -> None:
         """Forget the temporary basal that is kept under ``name``."""
-        self._rpc.call("temp.presets.delete", TempPresetStartParams(name=name))
+        self._rpc.call("temp.delete", TempPresetStartParams(name=name))
 
     def quick_step_uu(self) -> int | None:
         """Return how much one step of a quick bolus is; None where none is set."""

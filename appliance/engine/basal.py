@@ -30,9 +30,7 @@ _RETRY_NS = NS_PER_MIN
 
 def profile_of(name: str, raw: Sequence[Any]) -> Profile:
     """Return a profile from what the ledger or the wire holds. Raises BadProfile."""
-    return Profile(
-        name, tuple(Segment(one["start_min_of_day"], one["rate_uu_per_h"]) for one in raw)
-    )
+    return Profile(name, tuple(Segment(**one) for one in raw))
 
 
 class Basal:

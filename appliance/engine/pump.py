@@ -56,6 +56,7 @@ from appliance.engine.messages import (
     Written,
 )
 from appliance.engine.motor import Job, Motor, Phase, never_begun
+from appliance.engine.profiles import ProfileDesk
 from appliance.engine.recovery import Witness
 from appliance.engine.selftest import SelfTest
 from appliance.engine.settings import SettingsDesk
@@ -153,6 +154,7 @@ class Pump:
         self._basal.has_room = self._has_room
         desks: tuple[Desk, ...] = (
             SettingsDesk(self._c, self._motor, self._basal),
+            ProfileDesk(self._c, self._basal),
             TempDesk(self._c, self._temp, self._basal, lambda: self.state),
         )
         self._verbs = {verb: answers for desk in desks for verb, answers in desk.verbs.items()}

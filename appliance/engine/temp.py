@@ -141,8 +141,8 @@ class TempDesk(Desk):
             "temp.use": self._use,
             "temp.cancel": self._cancel,
             "temp.presets": self._show_presets,
-            "temp.presets.save": self._save_preset,
-            "temp.presets.delete": self._delete_preset,
+            "temp.save": self._save_preset,
+            "temp.delete": self._delete_preset,
         }
 
     # ------------------------------------------------------------------ start and cancel

@@ -141,7 +141,7 @@ class VirtualBench:
         if set_up:
             self.ask("limits.set", **_plain(limits))
             segments = [{"start_min_of_day": 0, "rate_uu_per_h": basal_uu_per_h}]
-            self.ask("basal.import", name="Day", segments=segments, replace=False)
+            self.ask("basal.import", name="Day", segments=segments, replace=False, confirm=True)
             self.ask("basal.use", name="Day")
             self.ask("cartridge.load", amount_uu=300_000_000)
             self.ask("resume")

@@ -59,7 +59,7 @@ def test_a_percentage_follows_the_profile_over_its_segments() -> None:
         {"start_min_of_day": 0, "rate_uu_per_h": 1_000_000},
         {"start_min_of_day": now_min + 15, "rate_uu_per_h": 4_000_000},
     ]
-    bench.ask("basal.import", name="Two", segments=segments, replace=False)
+    bench.ask("basal.import", name="Two", segments=segments, replace=False, confirm=True)
     bench.ask("basal.use", name="Two")
     bench.ask("temp.start", kind="percent", value=50, duration_s=1_800)
     to_change_s = (15 * 60) - (bench.pump._basal.ns_of_day(bench.now_ns) // NS_PER_S) % 60
@@ -210,21 +210,21 @@ def test_over_another_boot_with_a_synchronised_clock_it_goes_on_with_what_is_lef
 
 def test_presets_are_kept_used_and_forgotten() -> None:
     bench = pump()
-    bench.ask("temp.presets.save", name="Sport", kind="percent", value=50, duration_s=3_600)
+    bench.ask("temp.save", name="Sport", kind="percent", value=50, duration_s=3_600)
     assert bench.ask("temp.presets")["presets"] == {
         "Sport": {"kind": "percent", "value": 50, "duration_s": 3_600}
     }
     assert bench.ask("temp.use", name="Sport")["temp"]["value"] == 50
-    bench.ask("temp.presets.delete", name="Sport")
+    bench.ask("temp.delete", name="Sport")
     with pytest.raises(Refusal, match="no preset 'Sport'; known: none"):
         bench.ask("temp.use", name="Sport")
     with pytest.raises(Refusal, match="percent = 300"):
-        bench.ask("temp.presets.save", name="Much", kind="percent", value=300, duration_s=900)
+        bench.ask("temp.save", name="Much", kind="percent", value=300, duration_s=900)
     for number in range(12):
         name = f"Preset {number}"
-        bench.ask("temp.presets.save", name=name, kind="rate", value=0, duration_s=900)
+        bench.ask("temp.save", name=name, kind="rate", value=0, duration_s=900)
     with pytest.raises(Refusal, match="there are 12 presets already"):
-        bench.ask("temp.presets.save", name="One more", kind="rate", value=0, duration_s=900)
+        bench.ask("temp.save", name="One more", kind="rate", value=0, duration_s=900)
 
 
 def test_sr_14_a_bolus_is_projected_with_the_temporary_basal() -> None:

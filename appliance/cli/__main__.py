@@ -8,6 +8,7 @@ from appliance import __version__
 from appliance.cli.bench import bench
 from appliance.cli.bolus import bolus
 from appliance.cli.commands import ack, cartridge, limits, resume, stop, suspend
+from appliance.cli.insulin import insulin
 from appliance.cli.offline.calc import calc
 from appliance.cli.offline.check_config import check_config
 from appliance.cli.offline.curve import curve
@@ -47,6 +48,7 @@ for verb in (
     basal,
     temp,
     quick,
+    insulin,
     limits,
     cartridge,
     history,

@@ -177,13 +177,14 @@ def basal_export(session: Session, name: str | None, *, nightscout: bool) -> Non
     """Write the profile NAME, or the one that is followed, so that import reads it again: TOML."""
     with session.pump() as pump:
         shown = pump.basal()
+        duration_min = pump.insulin().duration_min if nightscout else None
     chosen = name or shown.active
     if name is not None and name not in shown.profiles:
         _end_unknown(name, shown)
     if nightscout:
         profiles = {name: shown.profiles[name]} if name else shown.profiles
         active = name or shown.active
-        click.echo(json.dumps(nightscout_of(profiles, active), indent=2))
+        click.echo(json.dumps(nightscout_of(profiles, active, duration_min=duration_min), indent=2))
         return
     if chosen is None:
         say("refused: no profile is followed: name one")

@@ -21,7 +21,15 @@ from appliance.cli.session import (
     with_dir,
     with_json,
 )
-from appliance.client.messages import Alarm, Dose, HistoryRow, RunningBolus, Snapshot, Temp
+from appliance.client.messages import (
+    Alarm,
+    Dose,
+    HistoryRow,
+    OnBoard,
+    RunningBolus,
+    Snapshot,
+    Temp,
+)
 from appliance.client.words import (
     BENCH,
     NS_PER_S,
@@ -102,6 +110,8 @@ def status_lines(snapshot: Snapshot, name: str) -> list[str]:
     row("basal", format_rate(snapshot.basal_uu_per_h))
     if snapshot.temp is not None:
         row("temp", temp_words(snapshot.temp))
+    if snapshot.iob_uu is not None:
+        row("on board", on_board_words(snapshot.iob_uu))
     row("bolus", _bolus_words(snapshot.bolus) if snapshot.bolus else "none")
     if snapshot.extended is not None:
         left = in_words(snapshot.extended.left_s)
@@ -134,6 +144,12 @@ def status_lines(snapshot: Snapshot, name: str) -> list[str]:
 
 def _clock(snapshot: Snapshot) -> tuple[int | None, int]:
     return (snapshot.clock.utc_ns, snapshot.clock.offset_s) if snapshot.clock else (None, 0)
+
+
+def on_board_words(iob: OnBoard) -> str:
+    """Say what is on board: boluses, and basal beside its schedule."""
+    total, bolus, basal = (format_dose(one) for one in (iob.total, iob.bolus, iob.basal))
+    return f"{total}: {bolus} of boluses, {basal} of basal beside its schedule ({iob.model})"
 
 
 def temp_words(temp: Temp) -> str:

@@ -129,6 +129,18 @@ class TempPresetParams(TempStartParams):
     name: Name
 
 
+Minutes = Annotated[int, Field(ge=0, le=10_000)]
+
+
+class InsulinParams(Params):
+    """Which curve insulin on board is worked out by; null is what the model has of itself."""
+
+    model: Annotated[str, Field(min_length=1, max_length=40), AfterValidator(_printable)]
+    duration_min: Minutes | None = None
+    peak_min: Minutes | None = None
+    delay_min: Minutes | None = None
+
+
 class QuickParams(Params):
     """How much one step of a quick bolus is."""
 
@@ -254,6 +266,8 @@ PUMP_METHODS: tuple[Method, ...] = (
     Method("temp.presets", Nothing, Role.OBSERVE),
     Method("temp.save", TempPresetParams, Role.SETTINGS, changes=True),
     Method("temp.delete", TempPresetStartParams, Role.SETTINGS, changes=True),
+    Method("insulin.show", Nothing, Role.OBSERVE),
+    Method("insulin.set", InsulinParams, Role.SETTINGS, changes=True),
     Method("quick.show", Nothing, Role.OBSERVE),
     Method("quick.set", QuickParams, Role.SETTINGS, changes=True),
     Method("limits.show", Nothing, Role.OBSERVE),
@@ -455,6 +469,30 @@ class TempStarted(Result):
     notices: list[str] = Field(default_factory=list)
 
 
+class OnBoard(Result):
+    """Insulin on board in microunits, counting the most that can have gone out.
+
+    ``basal`` is below 0 where less than the schedule went out. ``least`` is the total by what is
+    confirmed.
+    """
+
+    bolus: int
+    basal: int
+    total: int
+    least: int
+    model: str = ""
+
+
+class Insulin(Result):
+    """The curve in use; ``set`` is false for the one that a pump begins with."""
+
+    model: str
+    set: bool
+    duration_min: int
+    peak_min: int | None = None
+    delay_min: int | None = None
+
+
 class Presets(Result):
     """The temporary basals that are kept by name."""
 
@@ -498,6 +536,7 @@ class Snapshot(Result):
     extended: RunningExtended | None = None
     temp: Temp | None = None
     quick_step_uu: int | None = None
+    iob_uu: OnBoard | None = None
     clock: ClockShown | None = None
     speed: int = 1
     bench: bool = True

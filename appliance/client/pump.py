@@ -26,6 +26,8 @@ from appliance.client.messages import (
     Dose,
     DoseLookupParams,
     FullSegment,
+    Insulin,
+    InsulinParams,
     Limits,
     LimitsShown,
     Nothing,
@@ -375,6 +377,24 @@ class PumpClient:
     def delete_temp(self, name: str) -> None:
         """Forget the temporary basal that is kept under ``name``."""
         self._rpc.call("temp.delete", TempPresetStartParams(name=name))
+
+    def insulin(self) -> Insulin:
+        """Return the curve by which insulin on board is worked out."""
+        return Insulin.of(self._rpc.call("insulin.show", Nothing()))
+
+    def set_insulin(
+        self,
+        model: str,
+        *,
+        duration_min: int | None = None,
+        peak_min: int | None = None,
+        delay_min: int | None = None,
+    ) -> None:
+        """Take another curve; what is not given is what the model has of itself."""
+        params = InsulinParams(
+            model=model, duration_min=duration_min, peak_min=peak_min, delay_min=delay_min
+        )
+        self._rpc.call("insulin.set", params)
 
     def quick_step_uu(self) -> int | None:
         """Return how much one step of a quick bolus is; None where none is set."""

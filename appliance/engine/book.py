@@ -21,6 +21,7 @@ PROFILE_SETTING = "basal.profile."
 
 _RECENT_DOSES = 200
 _BUCKET_NS = 60_000_000_000
+_SCHEDULE_ROWS = 500
 _DAY_NS = 24 * 3_600_000_000_000
 
 
@@ -113,15 +114,52 @@ class AlarmRow:
     acknowledged: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When a row was written, by both clocks."""
+
+    boot: str
+    mono_ns: int
+    utc_ns: int
+    clock: str
+
+
 @dataclass(slots=True)
 class Spent:
-    """An upper bound of what went out in some minute, at the latest instant of it."""
+    """What went out in some minute, at the latest instant of it: an upper bound for the limits, and
+    for insulin on board the steps of boluses and of basal, each with two bounds.
+    """
 
     boot: str
     mono_ns: int
     utc_ns: int
     clock: str
     steps: int
+    bolus_confirmed: int = 0
+    bolus_maximum: int = 0
+    basal_confirmed: int = 0
+    basal_maximum: int = 0
+
+    @property
+    def stamp(self) -> Stamp:
+        """Return when it was."""
+        return Stamp(self.boot, self.mono_ns, self.utc_ns, self.clock)
+
+
+@dataclass(slots=True)
+class ScheduleRow:
+    """What the profile asks for from an instant on, delivered or not."""
+
+    boot: str
+    mono_ns: int
+    utc_ns: int
+    clock: str
+    rate_uu_per_h: int
+
+    @property
+    def stamp(self) -> Stamp:
+        """Return when it began."""
+        return Stamp(self.boot, self.mono_ns, self.utc_ns, self.clock)
 
 
 @dataclass(slots=True)
@@ -152,6 +190,9 @@ class Book:
     spent: deque[Spent] = field(default_factory=deque)
     last_bolus: str = ""
     temp: TempRow | None = None
+    kinds: dict[str, str] = field(default_factory=dict)
+    placed: dict[str, int] = field(default_factory=dict)
+    schedule: deque[ScheduleRow] = field(default_factory=deque)
 
     # ------------------------------------------------------------------ the fold
 
@@ -182,11 +223,13 @@ class Book:
             case "count":
                 self._count(row)
             case "closed":
-                self._closed(body)
+                self._closed(row)
             case "alarm":
                 self._alarm(row)
             case "temp":
                 self._temp(row)
+            case "schedule":
+                self._schedule(row)
             case _:
                 pass
 
@@ -242,6 +285,7 @@ class Book:
         )
         self.doses[dose.request_id] = dose
         self.next_programme = max(self.next_programme, dose.programme + 1)
+        self.kinds[str(dose.programme)] = dose.kind
         if dose.kind in ("bolus", "extended") and not dose.part_of:
             self.last_bolus = dose.request_id
         closed = [key for key, one in self.doses.items() if not one.open and key != self.last_bolus]
@@ -271,10 +315,54 @@ class Book:
         self.confirmed_steps += confirmed
         self.maximum_steps += maximum
         if maximum and lease.motion == Motion.DOSE:
-            self._spend(row, maximum)
+            self._bucket(row).steps += maximum
+        for programme, issued in self.programmes.items():
+            new = issued - self.placed.get(programme, 0)
+            if new > 0:
+                self._place(row, programme, new, new)
+                self.placed[programme] = issued
 
-    def _spend(self, row: Row, steps: int) -> None:
-        """Keep the upper bounds of the last day by minutes, each at its latest instant."""
+    def _place(self, row: Row, programme: str, confirmed: int, maximum: int) -> None:
+        """Keep what a programme gave for insulin on board, by the kind of its dose."""
+        kind = self.kinds.get(programme)
+        if kind == "basal":
+            bucket = self._bucket(row)
+            bucket.basal_confirmed += confirmed
+            bucket.basal_maximum += maximum
+        elif kind in ("bolus", "extended"):
+            bucket = self._bucket(row)
+            bucket.bolus_confirmed += confirmed
+            bucket.bolus_maximum += maximum
+
+    def _take_off(self, kind: str, steps: int) -> None:
+        """Take what turned out not to be confirmed off the newest of a kind."""
+        name = "basal_confirmed" if kind == "basal" else "bolus_confirmed"
+        for bucket in reversed(self.spent):
+            if steps <= 0:
+                return
+            part = min(steps, getattr(bucket, name))
+            setattr(bucket, name, getattr(bucket, name) - part)
+            steps -= part
+
+    def _schedule(self, row: Row) -> None:
+        entry = row.entry
+        self.schedule.append(
+            ScheduleRow(
+                entry.boot_id, entry.mono_ns, entry.utc_ns, entry.clock, entry.body["rate_uu_per_h"]
+            )
+        )
+        # One that began before the last day is kept: it says what the day began with.
+        while len(self.schedule) > 1 and (
+            len(self.schedule) > _SCHEDULE_ROWS
+            or (
+                self.schedule[1].boot == entry.boot_id
+                and entry.mono_ns - self.schedule[1].mono_ns > _DAY_NS
+            )
+        ):
+            self.schedule.popleft()
+
+    def _bucket(self, row: Row) -> Spent:
+        """Return the minute of a row, at its latest instant; what is over a day old is dropped."""
         entry = row.entry
         last = self.spent[-1] if self.spent else None
         if (
@@ -283,16 +371,18 @@ class Book:
             and last.mono_ns // _BUCKET_NS == entry.mono_ns // _BUCKET_NS
         ):
             last.mono_ns, last.utc_ns, last.clock = entry.mono_ns, entry.utc_ns, entry.clock
-            last.steps += steps
         else:
-            self.spent.append(Spent(entry.boot_id, entry.mono_ns, entry.utc_ns, entry.clock, steps))
+            last = Spent(entry.boot_id, entry.mono_ns, entry.utc_ns, entry.clock, 0)
+            self.spent.append(last)
         while (
             self.spent[0].boot == entry.boot_id
             and entry.mono_ns - self.spent[0].mono_ns > _DAY_NS + _BUCKET_NS
         ):
             self.spent.popleft()
+        return last
 
-    def _closed(self, body: Mapping[str, Any]) -> None:
+    def _closed(self, row: Row) -> None:
+        body = row.entry.body
         dose = self.doses[body["request_id"]]
         for name in (
             "programmed_uu",
@@ -305,7 +395,15 @@ class Book:
             "why",
         ):
             setattr(dose, name, body[name])
-        self.programmes.pop(str(dose.programme), None)
+        programme = str(dose.programme)
+        self.programmes.pop(programme, None)
+        placed = self.placed.pop(programme, 0)
+        low, high = dose.confirmed_steps - placed, dose.maximum_steps - placed
+        if high > 0:
+            self._place(row, programme, max(0, low), high)
+        if low < 0:
+            self._take_off(dose.kind, -low)
+        self.kinds.pop(programme, None)
 
     def _alarm(self, row: Row) -> None:
         body = row.entry.body
@@ -342,6 +440,7 @@ class Book:
         """Return the whole book as a row's body."""
         raw = asdict(self)
         raw["spent"] = [asdict(one) for one in self.spent]  # asdict does not look into a deque
+        raw["schedule"] = [asdict(one) for one in self.schedule]
         raw["leases"] = {str(key): one for key, one in raw["leases"].items()}
         raw["alarms"] = {str(key): one for key, one in raw["alarms"].items()}
         return {"book": raw}
@@ -352,6 +451,7 @@ class Book:
             "leases": {int(key): LeaseRow(**one) for key, one in raw["leases"].items()},
             "alarms": {int(key): AlarmRow(**one) for key, one in raw["alarms"].items()},
             "spent": deque(Spent(**one) for one in raw["spent"]),
+            "schedule": deque(ScheduleRow(**one) for one in raw.get("schedule", [])),
             "programmes": dict(raw["programmes"]),
             "settings": dict(raw["settings"]),
             "temp": TempRow(**raw["temp"]) if raw.get("temp") else None,

@@ -56,6 +56,7 @@ from appliance.engine.messages import (
     Written,
 )
 from appliance.engine.motor import Job, Motor, Phase, never_begun
+from appliance.engine.onboard import OnBoardDesk
 from appliance.engine.profiles import ProfileDesk
 from appliance.engine.recovery import Witness
 from appliance.engine.selftest import SelfTest
@@ -152,9 +153,11 @@ class Pump:
         self._basal = Basal(self._c, self._motor, self._temp)
         self._bolus = BolusDesk(self._c, self._motor, self._basal, secret)
         self._basal.has_room = self._has_room
+        self._on_board = OnBoardDesk(self._c, self._motor, self._basal, self._bolus)
         desks: tuple[Desk, ...] = (
             SettingsDesk(self._c, self._motor, self._basal),
             ProfileDesk(self._c, self._basal),
+            self._on_board,
             TempDesk(self._c, self._temp, self._basal, lambda: self.state),
         )
         self._verbs = {verb: answers for desk in desks for verb, answers in desk.verbs.items()}
@@ -444,6 +447,7 @@ class Pump:
         self._watch()
         if self._recovered:
             self._temp.turn()
+            self._on_board.turn()
         self._basal.turn()
         self._motor.turn()
         self._close_single_jobs()
@@ -1013,6 +1017,7 @@ class Pump:
             basal=self._basal,
             temp=self._temp,
             desk=self._bolus,
+            on_board=self._on_board,
             alarms=self._alarms,
             lines=self._test.lines or self._ledger_lines,
             realtime=self._realtime,

@@ -14,6 +14,7 @@ from appliance.engine.bolus import BolusDesk
 from appliance.engine.context import Context
 from appliance.engine.messages import CheckResult
 from appliance.engine.motor import Motor, Phase
+from appliance.engine.onboard import OnBoardDesk
 from appliance.engine.temp import TempBasal
 from appliance.records import Realtime
 
@@ -28,6 +29,7 @@ def snapshot_of(
     basal: Basal,
     temp: TempBasal,
     desk: BolusDesk,
+    on_board: OnBoardDesk,
     alarms: AlarmBoard,
     lines: Sequence[CheckResult],
     realtime: Realtime | None,
@@ -58,6 +60,7 @@ def snapshot_of(
         "reservoir_uu": context.reservoir_uu,
         "delivering": motor.phase is Phase.ACTIVE and bool(motor.jobs),
         "bolus": desk.live_record(bolus) if bolus is not None else None,
+        "iob_uu": on_board.shown(),
         "extended": desk.shown_extended(),
         "quick_step_uu": book.settings.get("quick_step_uu"),
         "motor": motor.snapshot(),

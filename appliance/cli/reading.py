@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 from uuid import UUID
 
 import click
@@ -25,7 +26,6 @@ from appliance.client.messages import (
     Alarm,
     Dose,
     HistoryRow,
-    OnBoard,
     RunningBolus,
     Snapshot,
     Temp,
@@ -146,10 +146,11 @@ def _clock(snapshot: Snapshot) -> tuple[int | None, int]:
     return (snapshot.clock.utc_ns, snapshot.clock.offset_s) if snapshot.clock else (None, 0)
 
 
-def on_board_words(iob: OnBoard) -> str:
+def on_board_words(iob: Mapping[str, Any]) -> str:
     """Say what is on board: boluses, and basal beside its schedule."""
-    total, bolus, basal = (format_dose(one) for one in (iob.total, iob.bolus, iob.basal))
-    return f"{total}: {bolus} of boluses, {basal} of basal beside its schedule ({iob.model})"
+    amounts = [iob.get(name) for name in ("total", "bolus", "basal")]
+    total, bolus, basal = (format_dose(one) if type(one) is int else "?" for one in amounts)
+    return f"{total}: {bolus} of boluses, {basal} of basal beside its schedule ({iob.get('model')})"
 
 
 def temp_words(temp: Temp) -> str:

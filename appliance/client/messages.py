@@ -469,20 +469,6 @@ class TempStarted(Result):
     notices: list[str] = Field(default_factory=list)
 
 
-class OnBoard(Result):
-    """Insulin on board in microunits, counting the most that can have gone out.
-
-    ``basal`` is below 0 where less than the schedule went out. ``least`` is the total by what is
-    confirmed.
-    """
-
-    bolus: int
-    basal: int
-    total: int
-    least: int
-    model: str = ""
-
-
 class Insulin(Result):
     """The curve in use; ``set`` is false for the one that a pump begins with."""
 
@@ -536,7 +522,7 @@ class Snapshot(Result):
     extended: RunningExtended | None = None
     temp: Temp | None = None
     quick_step_uu: int | None = None
-    iob_uu: OnBoard | None = None
+    iob_uu: dict[str, Any] | None = None
     clock: ClockShown | None = None
     speed: int = 1
     bench: bool = True

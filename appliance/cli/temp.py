@@ -17,9 +17,9 @@ from appliance.cli.session import (
     with_dir,
     with_json,
 )
+from appliance.client.errors import BadAmount
 from appliance.client.messages import Temp, TempKind, TempStarted
 from appliance.client.words import BENCH, format_dose, format_rate, in_words, parse_rate
-from appliance.errors import BadAmount
 
 
 class TempType(click.ParamType[tuple[TempKind, int]]):

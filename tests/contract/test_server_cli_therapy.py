@@ -51,8 +51,9 @@ def dual(pump: ScriptedPump) -> None:
     pump.script["bolus.deliver"] = deliver
 
 
+@pytest.mark.usefixtures("dual")
 def test_a_dual_bolus_is_asked_for_whole_and_told_in_its_two_parts(
-    pump: ScriptedPump, server: Server, demo: Path, dual: None
+    pump: ScriptedPump, server: Server, demo: Path
 ) -> None:
     words = ("bolus", "2.5", "--extend", "1.5", "--over", "2h", "--yes", "--id", ID)
     result = run(demo, *words)

@@ -278,6 +278,21 @@ def _failed(body: Mapping[str, Any]) -> list[str]:
     return [str(line) for line in body.get("lines") or [] if ": FAILED: " in str(line)]
 
 
+def _setting(body: Mapping[str, Any]) -> str:
+    name, old, new, by = (body.get(key) for key in ("name", "old", "new", "by"))
+    profile = str(name).removeprefix("basal.profile.")
+    if profile == name:
+        return f"{name}: {old} to {new} (by {by})"
+    if new is None:
+        return f"basal profile {profile} deleted (by {by})"
+    parts = [
+        f"{minute // 60:02d}:{minute % 60:02d} {format_rate(int(one.get('rate_uu_per_h') or 0))}"
+        for one in new
+        for minute in [int(one.get("start_min_of_day") or 0)]
+    ]
+    return f"basal profile {profile} {'changed' if old else 'kept'} (by {by}): {', '.join(parts)}"
+
+
 def _temp(body: Mapping[str, Any]) -> str:
     percent = body.get("temp") == "percent"
     value = int(body.get("value") or 0)
@@ -303,7 +318,7 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     ),
     "end": lambda b: f"ended: {b.get('why')}",
     "state": lambda b: f"{b.get('from')} to {b.get('to')}: {b.get('why')}",
-    "setting": lambda b: f"{b.get('name')}: {b.get('old')} to {b.get('new')} (by {b.get('by')})",
+    "setting": _setting,
     "alarm": lambda b: f"{b.get('priority')} {b.get('code')} {b.get('event')}: {b.get('text')}",
     "clock": lambda b: f"the wall clock was set by {b.get('step_ns')} ns",
     "slip": lambda b: (

@@ -100,13 +100,15 @@ class Basal:
         self.held_since_ns = None
         self._epoch += 1
 
-    def anchor_anew(self) -> None:
-        """End the running blocks and begin anew from now: the profile or the wall clock has
-        changed.
+    def anchor_anew(self, why: str = "another rate took its place") -> None:
+        """End the running blocks and begin anew from now: the profile, a temporary basal or the
+        wall clock has changed.
         """
         self._epoch += 1
         self._next_look_ns = 0
         for job in reversed(self._blocks):
+            if job.ended is None:
+                job.why = job.why or why
             self._motor.stop(job.number)
 
     def limits_changed(self) -> None:
@@ -118,7 +120,7 @@ class Basal:
         """Stop basal because a window limit leaves no room; it is tried again every minute."""
         if self.held_since_ns is None:
             self.held_since_ns = self._c.now_ns
-        self.anchor_anew()
+        self.anchor_anew("held: a window limit leaves no room")
         self._next_look_ns = self._c.now_ns + _RETRY_NS
 
     def drop(self, number: int) -> None:

@@ -52,6 +52,19 @@ def test_a_temporary_basal_gives_its_rate_for_its_time_and_the_profile_returns(
     assert bench.rows("temp")[-1].entry.body["why"] == "its time is over"
 
 
+def test_a_block_that_another_rate_took_the_place_of_is_stopped_and_no_fault() -> None:
+    bench = pump()
+    bench.run(300)
+    bench.ask("temp.start", kind="percent", value=150, duration_s=1_800)
+    bench.run(300)
+    first = bench.rows("closed")[0].entry.body
+    assert (first["outcome"], first["why"], first["certainty"]) == (
+        "stopped",
+        "another rate took its place",
+        "exact",
+    )
+
+
 def test_a_percentage_follows_the_profile_over_its_segments() -> None:
     bench = pump(set_up=True)
     now_min = bench.pump._basal.ns_of_day(bench.now_ns) // (60 * NS_PER_S)

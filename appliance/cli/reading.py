@@ -149,7 +149,12 @@ def _clock(snapshot: Snapshot) -> tuple[int | None, int]:
 def on_board_words(iob: Mapping[str, Any]) -> str:
     """Say what is on board: boluses, and basal beside its schedule."""
     amounts = [iob.get(name) for name in ("total", "bolus", "basal")]
-    total, bolus, basal = (format_dose(one) if type(one) is int else "?" for one in amounts)
+    # Rounded towards zero, and no sign before nothing.
+    words = [
+        "?" if type(one) is not int else format_dose(one).replace("-0.00 U", "0.00 U")
+        for one in amounts
+    ]
+    total, bolus, basal = words
     return f"{total}: {bolus} of boluses, {basal} of basal beside its schedule ({iob.get('model')})"
 
 

@@ -61,6 +61,7 @@ def test_a_dual_bolus_is_two_doses_entered_together_each_exact() -> None:
     now, extended = until_closed(bench, request_id)
     assert (now["whole_uu"], now["extended_uu"], now["duration_s"]) == (2_500_000, 1_500_000, 1_800)
     assert extended["part_of"] == request_id
+    assert bench.pump.book.last_bolus == request_id
     for dose, steps in ((now, 543), (extended, 814)):
         assert (dose["confirmed_steps"], dose["maximum_steps"]) == (steps, steps)
         assert (dose["certainty"], dose["outcome"]) == ("exact", "done")

@@ -6,6 +6,7 @@ import pytest
 
 from appliance.domain.insulin import curve_of
 from appliance.engine.book import Book
+from appliance.ports import Entry, Row
 from appliance.simulate.bench import Refusal, VirtualBench
 
 PACE = 200
@@ -135,3 +136,27 @@ def test_the_curve_is_a_setting_and_an_impossible_one_is_refused() -> None:
         with pytest.raises(Refusal, match=said):
             bench.ask("insulin.set", **wrong)
     assert bench.rows("setting")[-1].entry.body["new"] == model
+
+
+def test_what_was_counted_and_is_not_confirmed_at_the_end_is_taken_off_again() -> None:
+    book = Book()
+
+    def take(kind: str, minute: int, **body: Any) -> None:
+        entry = Entry(kind, "boot-1", minute * 60_000_000_000, 0, 0, "set", body)
+        book.apply(Row(book.seq + 1, entry, b""))
+
+    def placed() -> list[tuple[int, int]]:
+        return [(one.bolus_confirmed, one.bolus_maximum) for one in book.spent]
+
+    bolus = {"request_id": "a", "dose": "bolus", "programmed_uu": 100_000, "programmed_steps": 54}
+    take("intent", 0, **bolus, rate_uu_per_h=1, programme=1, run=1)
+    for number, issued in ((1, 27), (2, 50)):
+        take("lease", number, number=number, run=1, motion=1, direction=1, steps=27)
+        counts = {"confirmed_steps": 27, "maximum_steps": 27, "programmes": {"1": issued}}
+        take("count", number, lease=number, **counts)
+    assert placed() == [(27, 27), (23, 23)]
+    end = {"issued_steps": 54, "certainty": "uncertain", "outcome": "uncertain", "why": ""}
+    steps = {"confirmed_steps": 25, "maximum_steps": 54}
+    take("closed", 3, **bolus, **end, **steps)
+    assert placed() == [(25, 27), (0, 23), (0, 4)]
+    assert (book.placed, book.kinds) == ({}, {})

@@ -27,6 +27,8 @@ class Role(IntEnum):
 
     PUMPD = 1
     STEPPER = 2
+    VISITOR = 3
+    """Asks what the guard remembers, or names a checked row, and leaves: no part of delivery."""
 
 
 class Motion(IntEnum):
@@ -331,6 +333,21 @@ class Rearm(Record):
     KIND: ClassVar[int] = 44
     run: int
     acknowledged: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRow(Record):
+    """A row of the ledger up to which a full check has found every row sound, for the guard's file.
+
+    ``seq`` 0 takes an earlier one back. The guard tells it to whoever says hello.
+    """
+
+    KIND: ClassVar[int] = 45
+    seq: int
+    hash_a: int
+    hash_b: int
+    hash_c: int
+    hash_d: int
 
 
 # ------------------------------------------------------------------ guard to pumpd

@@ -12,6 +12,7 @@ from appliance.cli.insulin import insulin
 from appliance.cli.offline.calc import calc
 from appliance.cli.offline.check_config import check_config
 from appliance.cli.offline.curve import curve
+from appliance.cli.offline.simulate import simulate
 from appliance.cli.offline.verify import verify
 from appliance.cli.profiles import basal
 from appliance.cli.reading import alarms, dose, history, status
@@ -57,7 +58,7 @@ for verb in (
     ack,
 ):
     pumpctl.add_command(verb)
-for verb in (verify, check_config, calc, curve, bench):
+for verb in (verify, check_config, calc, curve, simulate, bench):
     pumpctl.add_command(verb)
 
 

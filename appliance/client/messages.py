@@ -59,9 +59,12 @@ TempKind = Literal["percent", "rate"]
 
 
 class Params(BaseModel):
-    """What a client asks: nothing unknown, nothing converted."""
+    """What a client asks: nothing unknown, nothing converted.
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    Built at its first use: a program pays for the messages that it speaks.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class Nothing(Params):
@@ -292,7 +295,7 @@ NO_SUCH_DOSE = "no_such_dose"
 class Result(BaseModel):
     """What a pump answers: unknown keys are left alone, known ones have their type."""
 
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True, defer_build=True)
 
     _raw: dict[str, Any] = PrivateAttr(default_factory=dict)
 

@@ -25,10 +25,9 @@ class AlarmBoard:
         self._shown = -1
 
     def raise_(self, code: AlarmCode, text: str) -> None:
-        """Raise an alarm, unless it is active already."""
+        """Raise an alarm, unless it stands already: also when a person has acknowledged it."""
         if code in self._rising or any(
-            one.active and not one.acknowledged and one.code == code.value
-            for one in self._c.book.alarms.values()
+            one.code == code.value and self._stands(one) for one in self._c.book.alarms.values()
         ):
             return
         number = self._c.book.next_alarm + len(self._rising)
@@ -36,6 +35,10 @@ class AlarmBoard:
         self._rising[code] = AlarmRow(number, code.value, text, self._c.utc_ns)
         body = self._body(number, code.value, "raised", text, "pump")
         self._c.write([self._c.entry("alarm", body)], lambda _rows: self._risen(code))
+
+    def _stands(self, alarm: AlarmRow) -> bool:
+        """Say whether the cause of an alarm goes on; a row on its way to the disk may end it."""
+        return alarm.active and (alarm.number, "cleared") not in self._said
 
     def _risen(self, code: AlarmCode) -> None:
         self._rising.pop(code, None)

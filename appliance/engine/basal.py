@@ -40,10 +40,10 @@ class Basal:
         self._c = context
         self._motor = motor
         self._temp = temp
-        self._known: tuple[str, object, Profile] | None = None
         self._epoch = 0
         self._writing = False
         self.on = False
+        self._read: tuple[Sequence[Any], Profile] | None = None
         self._blocks: list[Job] = []
         self._next_look_ns = 0
         self.held_since_ns: int | None = None
@@ -59,12 +59,12 @@ class Basal:
         """Return the profile in use, or None."""
         name = self._c.book.settings.get("basal.active")
         profiles = self._c.book.settings.get("basal.profiles", {})
-        raw = profiles.get(name)
-        if raw is None:
+        if name not in profiles:
             return None
-        if self._known is None or self._known[0] != name or self._known[1] is not raw:
-            self._known = (str(name), raw, profile_of(str(name), raw))
-        return self._known[2]
+        raw = profiles[name]
+        if self._read is None or self._read[0] is not raw or self._read[1].name != name:
+            self._read = (raw, profile_of(str(name), raw))  # a setting is replaced, never changed
+        return self._read[1]
 
     def rate_uu_per_h(self) -> int:
         """Return the rate that runs now: 0 where none does."""

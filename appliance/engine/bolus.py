@@ -34,6 +34,7 @@ from appliance.engine.book import Book, Dose
 from appliance.engine.context import Context
 from appliance.engine.messages import Done, Find, Refused, Reply, Unknown
 from appliance.engine.motor import Job, Motor, Phase, never_begun
+from appliance.engine.windows import Windows
 from appliance.ports import Entry, Row
 from appliance.records import NO_LIMIT, Motion
 
@@ -57,6 +58,7 @@ class BolusDesk:
         self._motor = motor
         self._basal = basal
         self._secret = secret
+        self._windows = Windows(context.book, context.machine.mechanics, context.machine.boot_id)
         self._tokens: dict[str, _Token] = {}
         self._made = 0
         self._waiting: dict[str, list[int]] = {}
@@ -81,10 +83,21 @@ class BolusDesk:
             for one in book.spent
             if (up := mechanics.uu_of_up(one.steps))
         ]
-        open_steps = self._motor.uncounted_steps() if self._motor.run else book.open_lease_steps
+        open_steps = self._open_steps()
         if open_steps:
             amounts.append(Past(now_ns, mechanics.uu_of_up(open_steps)))
         return sorted(amounts, key=lambda one: one.at_ns)
+
+    def used_uu(self, window_ns: int) -> int:
+        """Return what ``past`` holds within the window that ends now."""
+        used_uu = self._windows.used_uu(self._c.now_ns - window_ns)
+        if used_uu is None:
+            since_ns = self._c.now_ns - window_ns
+            return sum(one.amount_uu for one in self.past() if one.at_ns >= since_ns)
+        return used_uu + self._c.machine.mechanics.uu_of_up(self._open_steps())
+
+    def _open_steps(self) -> int:
+        return self._motor.uncounted_steps() if self._motor.run else self._c.book.open_lease_steps
 
     def _instant(self, boot: str, mono_ns: int, utc_ns: int, clock: str) -> int:
         """Return an instant on this boot's clock that is not older than can be proved (SR-44)."""

@@ -345,6 +345,9 @@ class Motor:
         for job in waiting:
             job.given = True
             carry = 0
+            before = self.jobs.get(job.follows)
+            if before is None or before.ended is not None:
+                job.follows = 0  # it came too late to follow: the carry has come back to the motor
             if job.steps == NO_LIMIT and not job.follows:
                 carry, self.carry = self.carry, 0
             high, low = halves(carry)

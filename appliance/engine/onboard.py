@@ -35,8 +35,18 @@ _EVERY_NS = NS_PER_MIN
 class OnBoardDesk(Desk):
     """Keeps the insulin curve, records what the schedule asks for, and sums up."""
 
-    def __init__(self, context: Context, motor: Motor, basal: Basal, desk: BolusDesk) -> None:
+    def __init__(
+        self,
+        context: Context,
+        motor: Motor,
+        basal: Basal,
+        desk: BolusDesk,
+        *,
+        watched: bool = True,
+    ) -> None:
+        """With ``watched`` false it sums up only when it is asked."""
         super().__init__(context)
+        self._watched = watched
         self._motor = motor
         self._basal = basal
         self._desk = desk
@@ -84,6 +94,8 @@ class OnBoardDesk(Desk):
     def turn(self) -> None:
         """Record what the schedule asks for where that has changed; sum up where it is time."""
         self._record_schedule()
+        if not self._watched:
+            return
         self._follow_setting()
         seen = (self._model, [job.number for job in self._desk.jobs])
         if self._c.now_ns >= self._next_ns or seen != self._seen:
@@ -110,6 +122,9 @@ class OnBoardDesk(Desk):
 
     def shown(self) -> dict[str, Any] | None:
         """Return what is on board as clients see it; None before it was summed up."""
+        if not self._watched:
+            self._follow_setting()
+            self._on_board = self._sum()
         if self._on_board is None:
             return None
         return {

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from appliance.domain.alarms import AlarmCode
-from appliance.domain.limits import DAY_NS, HOUR_NS, Limits, Past, Reason
+from appliance.domain.limits import DAY_NS, HOUR_NS, Limits, Reason
 from appliance.domain.outcomes import Bounds, Certainty, DoseKind, Outcome
 from appliance.domain.states import PumpState, moved
 from appliance.domain.units import NS_PER_H, NS_PER_S, UU_PER_U, format_dose
@@ -139,9 +139,14 @@ class Pump:
         ledger_lines: Sequence[CheckResult],
         new_run: Callable[[], int],
         secret: bytes,
+        watched: bool = True,
     ) -> None:
-        """Take the book as recovery folded it; ``ledger_lines`` are the chain's checks."""
+        """Take the book as recovery folded it; ``ledger_lines`` are the chain's checks.
+
+        With ``watched`` false it publishes no snapshot: nobody is there to see one.
+        """
         self._c = Context(machine, book, reading)
+        self._watched = watched
         self._new_run = new_run
         self._rows_before = book.seq
         self.state = PumpState.STARTING
@@ -153,7 +158,9 @@ class Pump:
         self._basal = Basal(self._c, self._motor, self._temp)
         self._bolus = BolusDesk(self._c, self._motor, self._basal, secret)
         self._basal.has_room = self._has_room
-        self._on_board = OnBoardDesk(self._c, self._motor, self._basal, self._bolus)
+        self._on_board = OnBoardDesk(
+            self._c, self._motor, self._basal, self._bolus, watched=watched
+        )
         desks: tuple[Desk, ...] = (
             SettingsDesk(self._c, self._motor, self._basal),
             ProfileDesk(self._c, self._basal),
@@ -478,15 +485,14 @@ class Pump:
         left_uu = self._c.reservoir_uu
         if left_uu is None:
             return
-        text = f"the reservoir holds {format_dose(left_uu)}"
-        if left_uu <= _LOW_UU:
-            self._alarms.raise_(AlarmCode.LOW_RESERVOIR, text)
-        else:
-            self._alarms.clear(AlarmCode.LOW_RESERVOIR)
-        if left_uu <= _VERY_LOW_UU:
-            self._alarms.raise_(AlarmCode.VERY_LOW_RESERVOIR, text)
-        else:
-            self._alarms.clear(AlarmCode.VERY_LOW_RESERVOIR)
+        for limit_uu, code in (
+            (_LOW_UU, AlarmCode.LOW_RESERVOIR),
+            (_VERY_LOW_UU, AlarmCode.VERY_LOW_RESERVOIR),
+        ):
+            if left_uu <= limit_uu:
+                self._alarms.raise_(code, f"the reservoir holds {format_dose(left_uu)}")
+            else:
+                self._alarms.clear(code)
 
     def _may_lease(self, motion: Motion, wanted_steps: int) -> int:
         """Return how many steps the next lease may have: 0 where limits or the reservoir leave
@@ -515,9 +521,8 @@ class Pump:
 
     def _full_window(self, limits: Limits, asked_uu: int) -> tuple[int, int] | None:
         """Return limit and length of the window that ``asked_uu`` more would overfill, or None."""
-        past = self._bolus.past()
         for window_ns, limit_uu in ((HOUR_NS, limits.hourly_uu), (DAY_NS, limits.daily_uu)):
-            if self._used(past, window_ns) + asked_uu > limit_uu:
+            if self._bolus.used_uu(window_ns) + asked_uu > limit_uu:
                 return limit_uu, window_ns
         return None
 
@@ -525,9 +530,6 @@ class Pump:
         """Say whether the windows have room for two leases: then held basal may go on."""
         limits = self._c.limits
         return limits is not None and not self._full_window(limits, 2 * self._c.machine.lease_uu)
-
-    def _used(self, past: Sequence[Past], window_ns: int) -> int:
-        return sum(one.amount_uu for one in past if one.at_ns >= self._c.now_ns - window_ns)
 
     def _hold(self, limit_uu: int, window_ns: int) -> None:
         """A window is full: basal is held, and a bolus that should have fitted ends."""
@@ -997,6 +999,8 @@ class Pump:
         """Publish on change and once a second; always before an answer, which it must not
         contradict.
         """
+        if not self._watched:
+            return
         since_ns = self._c.now_ns - self._published_ns
         due = since_ns >= self._c.times.publish_ns
         answers = any(isinstance(one, Reply) for one in self._c.out.effects)
@@ -1024,9 +1028,25 @@ class Pump:
             guard_pid=self._guard_pid if self._guard_up else 0,
         )
 
+    @property
+    def settled(self) -> bool:
+        """Say whether nothing is under way that only the next look can end: no self-test, no
+        recovery, no release of the motor, and no request that waits for one of them.
+        """
+        return not (self._awaits or self._resume_tokens or self._stop_tokens)
+
+    @property
+    def schedule_wake_ns(self) -> int:
+        """Return when the basal schedule itself has something to do."""
+        return self._basal.wake_ns()
+
+    @property
+    def _awaits(self) -> bool:
+        moves = self._motor.phase in (Phase.RELEASING, Phase.CLOSING) or self._test.running
+        return moves or bool(self._ending) or not self._recovered
+
     def _wake_ns(self) -> int:
-        soon = self._motor.phase in (Phase.RELEASING, Phase.CLOSING) or self._test.running
-        soon = soon or self._bolus.job is not None or bool(self._ending) or not self._recovered
+        soon = self._awaits or self._bolus.job is not None
         step_ns = self._real(20_000_000 if soon else 250_000_000)
         return max(self._c.now_ns + 1, min(self._c.now_ns + step_ns, self._basal.wake_ns()))
 

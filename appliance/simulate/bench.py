@@ -61,6 +61,9 @@ class Refusal(Exception):
 class VirtualBench:
     """One pump on one bench. Every verb runs the clock only as far as its answer needs."""
 
+    _watched = True
+    _start_utc_ns = _START_UTC_NS
+
     def __init__(
         self,
         *,
@@ -73,8 +76,9 @@ class VirtualBench:
         readback: bool = True,
         stop_button: bool = True,
         pace: int = 1,
+        lease_uu: int = 50_000,
         zone: str = "",
-        start_utc_ns: int = _START_UTC_NS,
+        start_utc_ns: int | None = None,
     ) -> None:
         """Build it, let its self-test run, and unless told otherwise set it up and start basal.
 
@@ -92,11 +96,13 @@ class VirtualBench:
         one_shot = "present" if pace == 1 else "none"
         self._pace = pace
         self.now_ns = 1_000 * NS_PER_S
-        self.wall_ns = start_utc_ns
+        self._outages_ns = 0
+        begun_utc_ns = self._start_utc_ns if start_utc_ns is None else start_utc_ns
+        self._wall_offset_ns = begun_utc_ns - self.now_ns
         self.synchronised = False
         self._zone = ZoneInfo(zone) if zone else None
         self.boot = 1
-        self.mechanics = Mechanics.of(**table, concentration_u_per_ml=100, hold=hold)
+        self.mechanics = Mechanics.of(**{"concentration_u_per_ml": 100, **table}, hold=hold)
         self.ledger: Ledger = ledger if ledger is not None else FakeLedger()
         self.bench = MockBench(
             BenchSettings(
@@ -109,9 +115,10 @@ class VirtualBench:
                 one_shot=one_shot,
                 start_ns=self.now_ns,
             ),
-            lambda: self.now_ns,
+            lambda: self.now_ns + self._outages_ns,
         )
         self._readback, self._stop_button, self._hold = readback, stop_button, hold
+        self._lease_uu = lease_uu
         self._runs = 0
         self._tokens = 0
         self._connection = 1
@@ -160,7 +167,17 @@ class VirtualBench:
     @property
     def truth_steps(self) -> int:
         """Return the steps that really moved forward."""
-        return int(self.plant.status(self.now_ns)["steps_forward"])
+        return int(self.plant.status(self.plant_ns)["steps_forward"])
+
+    @property
+    def plant_ns(self) -> int:
+        """Return the plant's instant: the programs' own clock begins anew with each boot."""
+        return self.now_ns + self._outages_ns
+
+    @property
+    def wall_ns(self) -> int:
+        """Return the wall clock, UTC in ns."""
+        return self.plant_ns + self._wall_offset_ns
 
     @property
     def state(self) -> str:
@@ -287,21 +304,20 @@ class VirtualBench:
 
     def set_wall(self, step_s: int) -> None:
         """Step the wall clock; the monotonic one knows nothing of it."""
-        self.wall_ns += step_s * NS_PER_S
+        self._wall_offset_ns += step_s * NS_PER_S
         self._post(m.ClockRead(self._reading()))
 
     def _jump(self, now_ns: int) -> None:
-        self.wall_ns += max(0, now_ns - self.now_ns)
         self.now_ns = max(self.now_ns, now_ns)
         self.bench.advance()
 
     def _next_ns(self) -> int:
         wakes = [at for name, at in self._wakes.items() if self._is_up(name)]
-        return max(self.now_ns, min([*wakes, self.bench.next_event_ns]))
+        return max(self.now_ns, min([*wakes, self.bench.next_event_ns - self._outages_ns]))
 
     def _is_up(self, name: str) -> bool:
-        alive = {"pump": self.pump, "guard": self.guard, "stepper": self.stepper}[name]
-        return alive is not None and name not in self.frozen
+        core = self.guard if name == "guard" else self.pump if name == "pump" else self.stepper
+        return core is not None and name not in self.frozen
 
     def _reading(self) -> ClockReading:
         quality = ClockQuality.SYNCHRONISED if self.synchronised else ClockQuality.SET
@@ -322,7 +338,7 @@ class VirtualBench:
         lines = guard_hardware(self.bench.factories, readback=readback, **_PINS)
         self._guard_lines = lines
         self.guard = guards.Guard(
-            timing=guards.Timing.at(self._pace),
+            timing=self._guard_timing(),
             budgets=guards.Budgets(
                 self.mechanics.steps_within(90_000_000),
                 self.mechanics.steps_within(60_000_000),
@@ -338,9 +354,7 @@ class VirtualBench:
 
     def start_pump(self) -> None:
         """Start `pumpd` on what the ledger holds."""
-        book = Book()
-        for row in self.ledger.rows():
-            book.apply(row)
+        book = self._fold()
         self.pump = Pump(
             self._machine(),
             book,
@@ -348,9 +362,23 @@ class VirtualBench:
             ledger_lines=[m.CheckResult("ledger", ok=True, text=f"{book.seq} rows")],
             new_run=self._new_run,
             secret=b"virtual",
+            watched=self._watched,
         )
         self._wakes["pump"] = self.now_ns
         self._to_pump = []
+
+    def _fold(self) -> Book:
+        """Return what the ledger adds up to."""
+        book = Book()
+        for row in self.ledger.rows():
+            book.apply(row)
+        return book
+
+    def _guard_timing(self) -> guards.Timing:
+        return guards.Timing.at(self._pace)
+
+    def _stepper_timing(self) -> steppers.Timing:
+        return steppers.Timing.at(self._pace, 2_000 // self._pace)
 
     def kill_pump(self) -> None:
         """Kill `pumpd`, and with it the stepper: whatever was not durable is gone."""
@@ -363,9 +391,13 @@ class VirtualBench:
             self._guard_joined = False
             self._wakes["guard"] = self.now_ns
 
-    def stop_pump(self) -> None:
-        """End `pumpd` cleanly, as SIGTERM does."""
+    def terminate(self) -> None:
+        """Tell `pumpd` to end, as SIGTERM does."""
         self._post(m.Terminate("SIGTERM"))
+
+    def stop_pump(self) -> None:
+        """End `pumpd` cleanly."""
+        self.terminate()
         self.run_until(lambda: self.pump is None, 10)
 
     def kill_stepper(self) -> None:
@@ -417,7 +449,7 @@ class VirtualBench:
         self.stepper = steppers.Stepper(
             run=run,
             ratio=steppers.Ratio(ratio.ratio_uu, ratio.ratio_steps, ratio.quantum_steps),
-            timing=steppers.Timing.at(self._pace, 2_000 // self._pace),
+            timing=self._stepper_timing(),
             axis=lines.axis,
             end_stop=lines.end_stop,
             driver_fault=lines.driver_fault,
@@ -439,7 +471,7 @@ class VirtualBench:
             name="Virtual bench",
             fluid="water",
             mechanics=self.mechanics,
-            lease_uu=50_000,
+            lease_uu=self._lease_uu,
             ceilings=Limits(25_000_000, 60_000_000, 300_000_000, 35_000_000, 3_600),
             hold=self._hold,
             readback=self._readback,
@@ -469,14 +501,20 @@ class VirtualBench:
         """Let every program that is due have its turn, until nothing more happens at this
         instant.
         """
+        wakes = self._wakes
         for _ in range(1_000):
-            due = [name for name, at in self._wakes.items() if at <= self.now_ns]
-            due = [name for name in due if self._is_up(name)]
-            if not due:
+            now_ns = self.now_ns
+            guard = wakes["guard"] <= now_ns and self._is_up("guard")
+            stepper = wakes["stepper"] <= now_ns and self._is_up("stepper")
+            pump = wakes["pump"] <= now_ns and self._is_up("pump")
+            if guard:
+                self._turn_guard()
+            if stepper and self._is_up("stepper"):
+                self._turn_stepper()
+            if pump and self._is_up("pump"):
+                self._turn_pump()
+            if not (guard or stepper or pump):
                 return
-            for name in ("guard", "stepper", "pump"):
-                if name in due and self._is_up(name):
-                    getattr(self, f"_turn_{name}")()
         raise RuntimeError("the programs never come to rest at one instant")
 
     def _turn_guard(self) -> None:
@@ -490,13 +528,7 @@ class VirtualBench:
         )
         mail, self._to_guard = self._to_guard, []
         result = self.guard.turn(self.now_ns, mail, reading)
-        out = result.outputs
-        lines.alive.set(active=out.alive)
-        lines.enable.set(active=out.enable)
-        lines.buzzer.set(active=out.buzzer)
-        lines.lamps.high.set(active=out.lamp_high)
-        lines.lamps.medium.set(active=out.lamp_medium)
-        lines.lamps.low.set(active=out.lamp_low)
+        self._set(result.outputs)
         for record in result.to_stepper:
             self._to_stepper.append(record)
             self._wakes["stepper"] = self.now_ns
@@ -505,6 +537,16 @@ class VirtualBench:
         if result.save is not None:
             self._guard_memory = result.save
         self._wakes["guard"] = max(result.wake_ns, self.now_ns + 1)
+
+    def _set(self, out: guards.Outputs) -> None:
+        assert self._guard_lines is not None  # noqa: S101
+        lines = self._guard_lines
+        lines.alive.set(active=out.alive)
+        lines.enable.set(active=out.enable)
+        lines.buzzer.set(active=out.buzzer)
+        lines.lamps.high.set(active=out.lamp_high)
+        lines.lamps.medium.set(active=out.lamp_medium)
+        lines.lamps.low.set(active=out.lamp_low)
 
     def _from_guard(self, record: Record) -> None:
         self._post(m.FromGuard(record))
@@ -544,13 +586,19 @@ class VirtualBench:
             self._to_pump.insert(0, m.GuardUp())
             for record in self.guard.greeting():
                 self._from_guard(record)
-        events, self._to_pump = [m.ClockRead(self._reading()), *self._to_pump], []
+        events, self._to_pump = [*self._clock_events(), *self._to_pump], []
         if self.guard is not None:
             self._to_guard.append((Role.PUMPD, _ALIVE))
         effects, wake_ns = self.pump.turn(self.now_ns, events)
         self._wakes["pump"] = max(wake_ns, self.now_ns + 1)
+        pump = self.pump
         for effect in effects:
+            if self.pump is not pump:  # it was killed over one of them
+                return
             self._do(effect)
+
+    def _clock_events(self) -> list[m.Event]:
+        return [m.ClockRead(self._reading())]
 
     def _do(self, effect: m.Effect) -> None:
         match effect:

@@ -94,6 +94,7 @@ def test_the_numbers_on_the_wire_never_change() -> None:
         "LeasesClosed": 42,
         "Signal": 43,
         "Rearm": 44,
+        "CheckedRow": 45,
         "GuardHello": 50,
         "LeaseTaken": 51,
         "Counted": 52,

@@ -7,14 +7,17 @@ import click
 from appliance import __version__
 from appliance.cli.bench import bench
 from appliance.cli.bolus import bolus
-from appliance.cli.commands import ack, basal, cartridge, limits, resume, stop, suspend
+from appliance.cli.commands import ack, cartridge, limits, resume, stop, suspend
+from appliance.cli.insulin import insulin
 from appliance.cli.offline.calc import calc
 from appliance.cli.offline.check_config import check_config
 from appliance.cli.offline.curve import curve
 from appliance.cli.offline.simulate import simulate
 from appliance.cli.offline.verify import verify
+from appliance.cli.profiles import basal
 from appliance.cli.reading import alarms, dose, history, status
 from appliance.cli.session import Pumpctl, Session, with_dir
+from appliance.cli.temp import quick, temp
 
 
 @click.group(
@@ -44,6 +47,9 @@ for verb in (
     suspend,
     resume,
     basal,
+    temp,
+    quick,
+    insulin,
     limits,
     cartridge,
     history,

@@ -69,6 +69,7 @@ class Job:
     fault: bool = False
     connection: int = 0
     programmed_uu: int | None = None
+    bolus_id: str = ""
     given: bool = False
     issued_steps: int = 0
     shift_ns: int = 0

@@ -56,10 +56,13 @@ from appliance.engine.messages import (
     Written,
 )
 from appliance.engine.motor import Job, Motor, Phase, never_begun
+from appliance.engine.onboard import OnBoardDesk
+from appliance.engine.profiles import ProfileDesk
 from appliance.engine.recovery import Witness
 from appliance.engine.selftest import SelfTest
 from appliance.engine.settings import SettingsDesk
 from appliance.engine.snapshot import snapshot_of
+from appliance.engine.temp import TempBasal, TempDesk
 from appliance.ports import ClockQuality, ClockReading, Entry, Row
 from appliance.records import (
     NO_LIMIT,
@@ -85,6 +88,7 @@ _CHECKPOINT_ROWS = 1_000
 _LOW_UU = 20 * UU_PER_U
 _VERY_LOW_UU = 5 * UU_PER_U
 _BUTTON_NS = NS_PER_S
+_PART: Mapping[str, str] = {DoseKind.BOLUS.value: "now", DoseKind.EXTENDED.value: "extended"}
 _PUBLISH_EVERY_NS = 50_000_000
 
 _ALARM_OF_END: Mapping[End, tuple[AlarmCode, str]] = {
@@ -150,10 +154,19 @@ class Pump:
         self._motor = Motor(self._c, self._may_lease)
         self._c.uncounted_steps = self._uncounted_steps
         self._alarms = AlarmBoard(self._c)
-        self._basal = Basal(self._c, self._motor)
+        self._temp = TempBasal(self._c)
+        self._basal = Basal(self._c, self._motor, self._temp)
         self._bolus = BolusDesk(self._c, self._motor, self._basal, secret)
         self._basal.has_room = self._has_room
-        desks: tuple[Desk, ...] = (SettingsDesk(self._c, self._motor, self._basal),)
+        self._on_board = OnBoardDesk(
+            self._c, self._motor, self._basal, self._bolus, watched=watched
+        )
+        desks: tuple[Desk, ...] = (
+            SettingsDesk(self._c, self._motor, self._basal),
+            ProfileDesk(self._c, self._basal),
+            self._on_board,
+            TempDesk(self._c, self._temp, self._basal, lambda: self.state),
+        )
         self._verbs = {verb: answers for desk in desks for verb, answers in desk.verbs.items()}
         self._test = SelfTest(self._c)
         self._ledger_lines = list(ledger_lines)
@@ -363,7 +376,7 @@ class Pump:
         self._c.force_mn = force_mn
         if force_mn is None:
             self._alarms.raise_(AlarmCode.SENSOR_FAULT, text)
-            if self._c.machine.force_required and self._bolus.job is not None:
+            if self._c.machine.force_required and self._bolus.running:
                 self._end_bolus("the force sensor gives no true reading")
             return
         self._alarms.clear(AlarmCode.SENSOR_FAULT)
@@ -439,6 +452,9 @@ class Pump:
         if self._test.over:
             self._self_test_is_over()
         self._watch()
+        if self._recovered:
+            self._temp.turn()
+            self._on_board.turn()
         self._basal.turn()
         self._motor.turn()
         self._close_single_jobs()
@@ -455,8 +471,9 @@ class Pump:
             if silent_ns > self._c.times.guard_silent_ns:
                 self._motor.guard_whole = False
                 self._fault(AlarmCode.GUARD_TRIP, "pump-guard is silent")
-        if self._bolus.forsaken():
-            self._end_bolus("nobody could have stopped it")
+        forsaken = self._bolus.forsaken()
+        if forsaken:
+            self._end_jobs(forsaken, "nobody could have stopped it")
             self._alarms.raise_(
                 AlarmCode.NO_LIVE_STOP, "no client, touchscreen or stop button was live for 3 s"
             )
@@ -517,7 +534,7 @@ class Pump:
     def _hold(self, limit_uu: int, window_ns: int) -> None:
         """A window is full: basal is held, and a bolus that should have fitted ends."""
         text = f"{format_dose(limit_uu)} within {window_ns // NS_PER_H} h leave no room"
-        if self._bolus.job is not None and self._bolus.job.ended is None:
+        if self._bolus.running:
             self._end_bolus(f"window limit: {text}")
         if self._basal.on and self._basal.held_since_ns is None:
             self._alarms.raise_(AlarmCode.LIMIT_HELD, text)
@@ -762,9 +779,11 @@ class Pump:
             self._move(PumpState.SUSPENDED, why)
 
     def _end_bolus(self, why: str) -> None:
-        job = self._bolus.job
         self._bolus.stop()
-        if job is not None and job.ended is None:
+        self._end_jobs(self._bolus.running, why)
+
+    def _end_jobs(self, jobs: Sequence[Job], why: str) -> None:
+        for job in jobs:
             job.why = job.why or why
             self._motor.stop(job.number)
 
@@ -931,11 +950,14 @@ class Pump:
             for one in self._motor.jobs.values()
             if not one.closing and one.start_ns <= self._c.now_ns
         ]
-        if asked.params.get("what") == "bolus":
-            ids = [self._bolus.job.request_id] if self._bolus.job else []
-            self._end_bolus(why)
-        else:
+        what = asked.params.get("what", "all")
+        if what == "all":
             self._stop_everything(why)
+        else:
+            jobs = [one for one in self._bolus.jobs if what in ("bolus", _PART[one.kind])]
+            ids = [one.request_id for one in jobs]
+            self._bolus.stop()
+            self._end_jobs([one for one in jobs if one.ended is None], why)
         self._stop_tokens.append((asked.token, ids))
 
     def _acknowledge(self, asked: Asked) -> None:
@@ -997,7 +1019,9 @@ class Pump:
             why=self._why,
             motor=self._motor,
             basal=self._basal,
+            temp=self._temp,
             desk=self._bolus,
+            on_board=self._on_board,
             alarms=self._alarms,
             lines=self._test.lines or self._ledger_lines,
             realtime=self._realtime,

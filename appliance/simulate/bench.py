@@ -9,8 +9,10 @@ says otherwise.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
+from zoneinfo import ZoneInfo
 
 from appliance.domain.limits import Limits
 from appliance.domain.mechanics import Mechanics
@@ -75,11 +77,14 @@ class VirtualBench:
         stop_button: bool = True,
         pace: int = 1,
         lease_uu: int = 50_000,
+        zone: str = "",
+        start_utc_ns: int | None = None,
     ) -> None:
         """Build it, let its self-test run, and unless told otherwise set it up and start basal.
 
         With ``pace`` above 1 the supervision (beats, watchdogs, settling) is that much slower and
         a run that much faster; doses, schedules and counts are the same. Faults need ``pace`` 1.
+        ``zone`` such as "Europe/Berlin" moves local time at the zone's own instants.
         """
         table = {
             "bore_um": 8_660,
@@ -92,7 +97,10 @@ class VirtualBench:
         self._pace = pace
         self.now_ns = 1_000 * NS_PER_S
         self._outages_ns = 0
-        self._wall_offset_ns = self._start_utc_ns - self.now_ns
+        begun_utc_ns = self._start_utc_ns if start_utc_ns is None else start_utc_ns
+        self._wall_offset_ns = begun_utc_ns - self.now_ns
+        self.synchronised = False
+        self._zone = ZoneInfo(zone) if zone else None
         self.boot = 1
         self.mechanics = Mechanics.of(**{"concentration_u_per_ml": 100, **table}, hold=hold)
         self.ledger: Ledger = ledger if ledger is not None else FakeLedger()
@@ -136,11 +144,11 @@ class VirtualBench:
         self._wakes = {"pump": 0, "guard": 0, "stepper": 0}
         self.start_guard()
         self.start_pump()
-        self.run_until(lambda: self.state != "starting", 20)
+        self.run_until(lambda: self.state != "starting", 20 * pace)
         if set_up:
             self.ask("limits.set", **_plain(limits))
             segments = [{"start_min_of_day": 0, "rate_uu_per_h": basal_uu_per_h}]
-            self.ask("basal.import", name="Day", segments=segments, replace=False)
+            self.ask("basal.import", name="Day", segments=segments, replace=False, confirm=True)
             self.ask("basal.use", name="Day")
             self.ask("cartridge.load", amount_uu=300_000_000)
             self.ask("resume")
@@ -184,7 +192,7 @@ class VirtualBench:
     def ask(self, method: str, **params: Any) -> Mapping[str, Any]:  # noqa: ANN401
         """Ask the pump as a client would; return its result, or raise Refusal."""
         token = self.send(method, **params)
-        self.run_until(lambda: token in self._answers, 30)
+        self.run_until(lambda: token in self._answers, 30 * self._pace)
         answer = self._answers.pop(token)
         if isinstance(answer, m.Done):
             return answer.result
@@ -217,11 +225,28 @@ class VirtualBench:
             self._wakes["stepper"] = self.now_ns
             self._post(m.StopSent(self._runs, self._stops))
 
-    def start_bolus(self, units: str, *, request_id: str = "", speed: str = "normal") -> str:
-        """Review and confirm a bolus such as "2.5"; return its id once the pump has accepted it."""
+    def start_bolus(
+        self,
+        units: str,
+        *,
+        request_id: str = "",
+        speed: str = "normal",
+        extend: str = "0",
+        over_s: int = 0,
+    ) -> str:
+        """Review and confirm a bolus such as "2.5"; return its id once the pump has accepted it.
+
+        ``extend`` of it go out over ``over_s`` seconds.
+        """
         self._ids += 1
         request_id = request_id or str(uuid5(_IDS, str(self._ids)))
-        dose = {"request_id": request_id, "amount_uu": int(parse_dose(units)), "speed": speed}
+        dose: dict[str, Any] = {
+            "request_id": request_id,
+            "amount_uu": int(parse_dose(units)),
+            "speed": speed,
+        }
+        if over_s:
+            dose |= {"extended_uu": int(parse_dose(extend)), "extended_s": over_s}
         review = self.ask("bolus.review", **dose)
         if review["token"] is None:
             raise Refusal(tuple(one["text"] for one in review["reasons"]))
@@ -272,6 +297,11 @@ class VirtualBench:
             self._jump(next_ns)
             self._turn()
 
+    def set_zone(self, zone: str) -> None:
+        """Move to another zone: local time jumps, UTC and the monotonic clock do not."""
+        self._zone = ZoneInfo(zone)
+        self._post(m.ClockRead(self._reading()))
+
     def set_wall(self, step_s: int) -> None:
         """Step the wall clock; the monotonic one knows nothing of it."""
         self._wall_offset_ns += step_s * NS_PER_S
@@ -290,7 +320,15 @@ class VirtualBench:
         return core is not None and name not in self.frozen
 
     def _reading(self) -> ClockReading:
-        return ClockReading(self.now_ns, self.wall_ns, 0, ClockQuality.SET)
+        quality = ClockQuality.SYNCHRONISED if self.synchronised else ClockQuality.SET
+        return ClockReading(self.now_ns, self.wall_ns, self._offset_s(), quality)
+
+    def _offset_s(self) -> int:
+        if self._zone is None:
+            return 0
+        seen = datetime.fromtimestamp(0, UTC) + timedelta(seconds=self.wall_ns // NS_PER_S)
+        offset = seen.astimezone(self._zone).utcoffset()
+        return int(offset.total_seconds()) if offset else 0
 
     # ------------------------------------------------------------------ programs
 

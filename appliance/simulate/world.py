@@ -96,7 +96,7 @@ class World(VirtualBench):
             {"start_min_of_day": one.start, "rate_uu_per_h": one.rate_uu_per_h}
             for one in scenario.basal
         ]
-        self.ask("basal.import", name="Day", segments=segments, replace=False)
+        self.ask("basal.import", name="Day", segments=segments, replace=False, confirm=True)
         self.ask("basal.use", name="Day")
         self.ask("cartridge.load", amount_uu=self.full_uu)
         self.began_ns = self.plant_ns + _MIDNIGHT_UTC_NS - self.wall_ns

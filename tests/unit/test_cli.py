@@ -53,16 +53,31 @@ def test_the_verbs_are_those_of_the_design() -> None:
         *(
             "ack",
             "alarms",
+            "basal copy",
+            "basal delete",
+            "basal export",
             "basal import",
+            "basal list",
+            "basal rename",
             "basal show",
             "basal use",
             "bench clear",
             "bench faults",
         ),
         *("bench inject", "bench occlude", "bench press", "bench set", "bench status", "bolus"),
-        *("calc", "cartridge load", "check-config", "curve", "dose", "history", "limits set"),
-        *("limits show",),
-        *("resume", "simulate", "status", "stop", "suspend", "verify"),
+        *("calc", "cartridge load", "check-config", "curve", "dose", "history"),
+        *("insulin set", "insulin show", "limits set", "limits show", "quick set", "quick show"),
+        *(
+            "resume",
+            "simulate",
+            "status",
+            "stop",
+            "suspend",
+            "temp cancel",
+            "temp delete",
+            "temp presets",
+        ),
+        *("temp save", "temp start", "temp use", "verify"),
     ]
 
 
@@ -139,6 +154,9 @@ def test_without_a_pump_every_verb_ends_with_3(verb: tuple[str, ...], tmp_path: 
     more = {
         "ack": ["1"],
         "basal import": [str(file)],
+        "basal copy": ["x", "y"],
+        "basal delete": ["x"],
+        "basal rename": ["x", "y"],
         "basal use": ["x"],
         "bench inject": ["stall"],
         "bench set": ["board_c=50"],
@@ -146,7 +164,13 @@ def test_without_a_pump_every_verb_ends_with_3(verb: tuple[str, ...], tmp_path: 
         "calc": ["--carbs", "45"],
         "cartridge load": ["300"],
         "dose": ["123e4567-e89b-12d3-a456-426614174000"],
+        "insulin set": ["rapid"],
         "limits set": ["--hourly", "5"],
+        "quick set": ["0.5"],
+        "temp delete": ["x"],
+        "temp save": ["x", "50%", "--for", "1h"],
+        "temp start": ["0.8", "--for", "30m"],
+        "temp use": ["x"],
     }
     result = run("--dir", str(tmp_path), *verb, *more.get(" ".join(verb), []))
     assert result.exit_code == 3

@@ -228,7 +228,7 @@ def test_basal_follows_the_profile_over_midnight() -> None:
     bench.ask("limits.set", **LIMITS)
     segments = [(0, 1_000_000), (60, 0), (120, 2_000_000), (1_380, 500_000)]
     rows = [{"start_min_of_day": at, "rate_uu_per_h": rate} for at, rate in segments]
-    bench.ask("basal.import", name="Night", segments=rows, replace=False)
+    bench.ask("basal.import", name="Night", segments=rows, replace=False, confirm=True)
     bench.ask("basal.use", name="Night")
     bench.ask("cartridge.load", amount_uu=300_000_000)
     bench.set_wall(to_local(bench, 23, 30))
@@ -278,7 +278,7 @@ def test_a_new_profile_takes_over_at_once_and_the_carry_goes_with_it() -> None:
     begun_ns = first_block_ns(bench)
     bench.run(1_000)
     segments = [{"start_min_of_day": 0, "rate_uu_per_h": 4_000_000}]
-    bench.ask("basal.import", name="Fast", segments=segments, replace=False)
+    bench.ask("basal.import", name="Fast", segments=segments, replace=False, confirm=True)
     bench.ask("basal.use", name="Fast")
     changed_ns = bench.now_ns
     bench.run(1_000)
@@ -347,7 +347,7 @@ def test_sr_31_a_reservoir_that_holds_too_little_refuses_and_an_empty_one_stops(
     bench = VirtualBench(set_up=False, pace=20)
     bench.ask("limits.set", **LIMITS)
     segments = [{"start_min_of_day": 0, "rate_uu_per_h": 3_000_000}]
-    bench.ask("basal.import", name="Day", segments=segments, replace=False)
+    bench.ask("basal.import", name="Day", segments=segments, replace=False, confirm=True)
     bench.ask("basal.use", name="Day")
     bench.ask("cartridge.load", amount_uu=1_000_000)
     bench.ask("resume")
@@ -581,7 +581,7 @@ def test_stopping_the_bolus_leaves_basal_running() -> None:
 def test_a_bolus_in_the_moment_of_a_profile_change_is_delivered_whole(rate_uu_per_h: int) -> None:
     bench = VirtualBench(basal_uu_per_h=6_000_000)
     segments = [{"start_min_of_day": 0, "rate_uu_per_h": rate_uu_per_h}]
-    bench.ask("basal.import", name="Other", segments=segments, replace=False)
+    bench.ask("basal.import", name="Other", segments=segments, replace=False, confirm=True)
     dose = {"request_id": "00000000-0000-4000-8000-000000000009", "amount_uu": 50_000}
     token = bench.ask("bolus.review", **dose, speed="normal")["token"]
     bench.ask("basal.use", name="Other")

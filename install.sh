@@ -117,12 +117,21 @@ find_python() { # prints the first that runs and is whole; a name alone proves n
   return 1
 }
 
-missing_packages() { # missing_packages base|test: what Debian calls what is not here
+missing_packages() { # missing_packages base|test|full: what Debian calls what is not here
   local -a packages=()
   [[ -x $venv/bin/python ]] || find_python >/dev/null || packages+=(python3 python3-venv)
   if [[ $1 == test ]]; then
     command -v ps >/dev/null || packages+=(procps)
     command -v strace >/dev/null || packages+=(strace)
+    command -v spin >/dev/null || packages+=(spin)
+    command -v gcc >/dev/null || packages+=(gcc libc6-dev) # spin's checkers are C programs
+  fi
+  if [[ $1 == full ]]; then # what test --full may not leave out
+    command -v ps >/dev/null || packages+=(procps)
+    command -v strace >/dev/null || packages+=(strace)
+    command -v unshare >/dev/null || packages+=(util-linux)
+    command -v cc >/dev/null || packages+=(gcc libc6-dev)
+    command -v spin >/dev/null || packages+=(spin)
   fi
   printf '%s\n' "${packages[*]}"
 }
@@ -133,7 +142,7 @@ apt_install() { # lists that are empty or old are renewed; an update that is not
   "${install[@]}" || { apt-get update -qq && "${install[@]}"; }
 }
 
-bring_packages() { # bring_packages base|test
+bring_packages() { # bring_packages base|test|full
   local packages line
   packages=$(missing_packages "$1")
   [[ -n $packages ]] || return 0
@@ -227,6 +236,7 @@ test_() {
     tidy_up
     exec bash "$root/tools/fresh.sh"
   fi
+  [[ -z $full ]] || bring_packages full
   set_up test
   tidy_up
   exec bash "$root/tools/check.sh" $full "${words[@]}"

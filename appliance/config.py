@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -309,7 +309,7 @@ def _sentences(tables: Mapping[str, Any], error: ValidationError) -> Iterator[st
         if isinstance(unfit, _Unfit):
             yield from unfit.faults
             return
-        yield _sentence(dict(fault))
+        yield _sentence(dict(fault), Config)
         match fault["loc"]:
             case (str(table), str(key), *_):
                 sound.get(table, {}).pop(key, None)
@@ -318,11 +318,16 @@ def _sentences(tables: Mapping[str, Any], error: ValidationError) -> Iterator[st
         yield from _unfit(sound)
 
 
-def _sentence(fault: dict[str, Any]) -> str:
+def fault_sentences(model: type[BaseModel], faults: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Say pydantic's faults of another file's ``model``, as those of the configuration are said."""
+    return [_sentence(dict(fault), model) for fault in faults]
+
+
+def _sentence(fault: dict[str, Any], model: type[BaseModel]) -> str:
     """Say one fault of pydantic's as field, value and range."""
     place = fault["loc"]
     field = ".".join(_short(str(part)) for part in place)
-    kind, limits = _rule(place)
+    kind, limits = _rule(place, model)
     shown = _shown(fault["input"])
     match fault["type"]:
         case "missing":
@@ -351,17 +356,22 @@ def _short(shown: str) -> str:
 
 
 @cache
-def _schema() -> dict[str, Any]:
-    return Config.model_json_schema()
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
 
 
-def _rule(place: tuple[int | str, ...]) -> tuple[str, str]:
+def _rule(place: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, str]:
     """Return in words what stands at a place of the file, and between which ends."""
-    rule = _schema()
+    rule = _schema(model)
     for part in place:
-        rule = rule.get("items", {}) if isinstance(part, int) else rule["properties"].get(part, {})
+        rule = (
+            rule.get("items", {})
+            if isinstance(part, int)
+            else rule.get("properties", {}).get(part, {})
+        )
+        rule = rule.get("anyOf", [rule])[0]  # what may be left out is "this or null"
         if "$ref" in rule:
-            rule = _schema()["$defs"][rule["$ref"].rpartition("/")[2]]
+            rule = _schema(model)["$defs"][rule["$ref"].rpartition("/")[2]]
     choices = rule.get("enum") or [rule[key] for key in ("const",) if key in rule]
     if choices:
         words = ", ".join(json.dumps(one) for one in choices)

@@ -49,6 +49,26 @@ class BadProfile(PumpError, ValueError):
         self.faults = faults
 
 
+class BadCurve(PumpError, ValueError):
+    """An insulin curve that cannot be; ``faults`` names field, value and range of each."""
+
+    code = "E110"
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+class BadInputs(PumpError, ValueError):
+    """What a calculator cannot take; ``faults`` names field, value and range of each."""
+
+    code = "E111"
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
 class ActuatorFault(PumpError):
     """The motor's driver stopped by itself; ``issued_steps`` had gone out."""
 

@@ -31,7 +31,8 @@ from pydantic import BaseModel
 from appliance import __version__
 from appliance.adapters import ledger_thread as ledgers
 from appliance.adapters import server as doors
-from appliance.adapters.clock import Start, SystemClock, boot_id, real_monotonic_ns
+from appliance.adapters.clock import Start, SystemClock, boot_id, real_monotonic_ns, real_sleep
+from appliance.adapters.guard_door import ask_for_checked_row, checked_row
 from appliance.adapters.ledger import SqliteLedger
 from appliance.adapters.ledger_thread import LedgerThread
 from appliance.adapters.notify import Notifier
@@ -55,7 +56,8 @@ from appliance.errors import (
     SensorFault,
     WireLost,
 )
-from appliance.records import Alive, Bye, Head, Hello
+from appliance.records import Alive, Bye, Hello
+from appliance.records import Head as HeadRecord
 from appliance.records import Role as WireRole
 from drivers.factory import build_factory
 from drivers.feedback import alarm_feedback
@@ -73,6 +75,12 @@ _REBUILD_S = 1.0
 _FAILURES = 20
 _GUARD_RETRY_NS = 200_000_000
 _WATCHDOG_NS = 1_000_000_000
+_WHOLE_ROWS = 50_000
+"""A ledger of so many rows is checked whole in a moment: the guard is not asked."""
+_ASKS, _ASK_AGAIN_S = 10, 0.1
+
+Head = tuple[int, bytes]
+"""Number and digest of a row of the ledger."""
 
 
 class Inbox:
@@ -182,6 +190,17 @@ class Stepper:
             return
         if self._child.poll() is not None or real_monotonic_ns() >= self._leaving[1]:
             self.kill()
+
+    def leave(self) -> None:
+        """Wait until a child that was told to end has taken its leave of the guard, but not long.
+
+        One that is killed in mid-word is a loss to the guard, which then trips: a clean end would
+        leave a latched trip behind. Nothing moves any more, so the engine may wait for it.
+        """
+        if self._child is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(_LEAVE_NS / 1e9)
+        self.kill()
 
     def kill(self) -> None:
         """End the child and its wire at once, if there is one."""
@@ -332,7 +351,8 @@ class Program:
         self._clock_read_ns = 0
         self._watchdog_ns = 0
         self._ledger = SqliteLedger(config.paths.state / "ledger.db")
-        book, lines = fold(self._ledger)
+        guard = config.paths.runtime / "guard.sock"
+        book, lines, self._to_name = fold(self._ledger, lambda: _remembered_by(guard))
         self._pump = Pump(
             machine_of(config, digest, clock.speed),
             book,
@@ -457,7 +477,10 @@ class Program:
                 self._sensor.ending.set()
             self._server.close()
             self._ledger_thread.end()
-            self._stepper.kill()
+            if self._exit is None:
+                self._stepper.kill()
+            else:
+                self._stepper.leave()
         return self._exit or 0
 
     def _wait(self, wake_ns: int) -> list[m.Event]:
@@ -486,11 +509,11 @@ class Program:
             self._drop_guard()
             return [m.GuardLost(str(error))]
         for record in records:
-            if isinstance(record, Head):
+            if isinstance(record, HeadRecord):
                 self._compare_head(record)
         return [m.FromGuard(record) for record in records]
 
-    def _compare_head(self, head: Head) -> None:
+    def _compare_head(self, head: HeadRecord) -> None:
         digest = b"".join(
             part.to_bytes(8, "big", signed=True)
             for part in (head.hash_a, head.hash_b, head.hash_c, head.hash_d)
@@ -519,6 +542,9 @@ class Program:
         with contextlib.suppress(WireLost):
             wire = Wire(connect(self._config.paths.runtime / "guard.sock"))
             wire.send(Hello(int(WireRole.PUMPD), 0, 0))
+            if self._to_name is not None:
+                wire.send(checked_row(*self._to_name))
+                self._to_name = None
             self._guard = wire
             self._inbox.post(m.GuardUp())
 
@@ -604,9 +630,27 @@ class Program:
             self._notifier.say("WATCHDOG=1")
 
 
-def fold(ledger: SqliteLedger) -> tuple[Book, list[m.CheckResult]]:
-    """Check the whole chain and return the book. Raises BrokenChain."""
-    seq, _ = ledger.check_chain()
+def fold(
+    ledger: SqliteLedger, remembered: Callable[[], Head | None] = lambda: None
+) -> tuple[Book, list[m.CheckResult], Head | None]:
+    """Check the chain and return the book, the self-test's line, and a head to remember as checked.
+
+    A short ledger is checked whole. Of a long one the rows up to the one that ``remembered`` names
+    have passed a full check, and those after it are checked. Raises BrokenChain.
+    """
+    known = remembered() if ledger.head()[0] > _WHOLE_ROWS else None
+    if known is not None:
+        try:
+            head = ledger.check_chain(*known)
+            said = (
+                f"{head[0]} rows: up to row {known[0]} a full check has passed them,"
+                " and every one since follows from the last"
+            )
+        except BrokenChain:  # another file, or a damaged one: only the whole chain tells
+            known = None
+    if known is None:
+        head = ledger.check_chain()
+        said = f"{head[0]} rows, every one follows from the last"
     book = Book()
     checkpoint = ledger.last_of("checkpoint")
     rows = [] if checkpoint is None else [checkpoint]
@@ -616,9 +660,22 @@ def fold(ledger: SqliteLedger) -> tuple[Book, list[m.CheckResult]]:
     except (KeyError, TypeError, ValueError) as error:
         text = f"row {book.seq} says what cannot follow from the rows before it: {error!r}"
         raise BrokenChain(book.seq, text) from error
-    return book, [
-        m.CheckResult("ledger", ok=True, text=f"{seq} rows, every one follows from the last")
-    ]
+    line = m.CheckResult("ledger", ok=True, text=said)
+    return book, [line], head if known is None else None
+
+
+def _remembered_by(guard: Path) -> Head | None:
+    """Return the row that the guard at ``guard`` knows as checked; a guard that starts beside
+    `pumpd` is waited for a moment. None where there is none: then every row is checked.
+    """
+    for _ in range(_ASKS):
+        try:
+            return ask_for_checked_row(guard)
+        except WireLost as error:
+            lost = error
+        real_sleep(_ASK_AGAIN_S)
+    _log.warning("no guard tells which row was checked last (%s): every row is checked", lost)
+    return None
 
 
 def machine_of(config: Config, digest: str, speed: int) -> Machine:

@@ -27,6 +27,8 @@ class Role(IntEnum):
 
     PUMPD = 1
     STEPPER = 2
+    VISITOR = 3
+    """Asks what the guard remembers, or names a checked row, and leaves: no part of delivery."""
 
 
 class Motion(IntEnum):
@@ -341,7 +343,22 @@ class Rearm(Record):
 class SignalCheck(Record):
     """Show every lamp and sound the buzzer once, for a person to see and hear (SR-53)."""
 
+    KIND: ClassVar[int] = 46
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRow(Record):
+    """A row of the ledger up to which a full check has found every row sound, for the guard's file.
+
+    ``seq`` 0 takes an earlier one back. The guard tells it to whoever says hello.
+    """
+
     KIND: ClassVar[int] = 45
+    seq: int
+    hash_a: int
+    hash_b: int
+    hash_c: int
+    hash_d: int
 
 
 # ------------------------------------------------------------------ guard to pumpd

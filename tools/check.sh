@@ -8,11 +8,12 @@ set -Eeuo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$PWD/.venv/bin:$PATH"
 
-pytest=(pytest --no-header -rfEs)
+pytest=(pytest --no-header -rfEs) full=''
 if [[ ${1-} == --full ]]; then
   # --fail-not-run and the profile "full" are ours: tests/conftest.py.
   pytest+=(-m 'not hardware and not emulated_pi' --hypothesis-profile=full --fail-not-run)
   shift
+  full=1
 fi
 
 scratch=$(mktemp -d)
@@ -28,7 +29,7 @@ pytest+=(-o "cache_dir=$caches/pytest")
 now_ms() { echo $((${EPOCHREALTIME//[!0-9]/} / 1000)); }
 seconds() { printf '%d.%d' $(($1 / 1000)) $(($1 % 1000 / 100)); }
 
-table='' began_ms=$(now_ms) failed=()
+table='' began_ms=$(now_ms) failed=() results=0
 stage() { # stage NAME COMMAND...
   local name=$1 stage_ms status=0 result=ok note=''
   shift
@@ -41,7 +42,7 @@ stage() { # stage NAME COMMAND...
   fi
   [[ ! -s $scratch/note ]] || note=$(<"$scratch/note")
   rm -f "$scratch/note"
-  table+=$(printf '%-10s %8s  %-6s  %s' "$name" "$(seconds $(($(now_ms) - stage_ms)))" "$result" "$note")$'\n'
+  table+=$(printf '%-11s %8s  %-6s  %s' "$name" "$(seconds $(($(now_ms) - stage_ms)))" "$result" "$note")$'\n'
 }
 
 # Every file that says by its name or its first line that it is a shell script.
@@ -58,7 +59,8 @@ shell() { shell_scripts | xargs -0 shellcheck; }
 
 tests() { # tests PYTEST ARGUMENTS...
   local status=0
-  "${pytest[@]}" "$@" 2>&1 | tee "$scratch/out" || status=$?
+  results=$((results + 1))
+  "${pytest[@]}" --junitxml="$scratch/$results.xml" "$@" 2>&1 | tee "$scratch/out" || status=$?
   tail -n 1 "$scratch/out" | sed -E 's/\x1b\[[0-9;]*m//g; s/=//g; s/ in [0-9.]+s.*//; s/^ *//; s/ *$//' >"$scratch/note"
   cat "$scratch/note" >>"$scratch/closing"
   case $status in
@@ -101,12 +103,29 @@ else
   stage tests tests -n 2 --ignore=tests/system "$@"
   [[ ! -d tests/system ]] || stage programs tests "$@" tests/system
 fi
+
+# Which requirement is proved by which test: only where all of them ran.
+safety_case() {
+  local stamp status=0 words=()
+  if [[ -n $full ]]; then
+    stamp="Of $(date -u +%F), at $(git describe --always --dirty 2>/dev/null || echo 'no commit'), \`test --full\`:"
+    [[ ! -w docs/safety-case.md ]] || words=(--write docs/safety-case.md --stamp "$stamp")
+    words+=(--fail-not-run)
+  fi
+  python tools/safety_case.py "${words[@]}" "$scratch"/*.xml | tee "$scratch/said" || status=$?
+  tail -n 1 "$scratch/said" >"$scratch/note"
+  return "$status"
+}
+if [[ $# -eq 0 ]]; then
+  stage 'safety case' safety_case
+fi
+
 if [[ ! -e $scratch/some_ran ]] && [[ ! " ${failed[*]} " =~ \ (tests|programs)\  ]]; then
   echo 'No test is meant by these words.'
   failed+=(tests)
 fi
 
-printf '\n%-10s %8s\n%s' stage seconds "$table"
+printf '\n%-11s %8s\n%s' stage seconds "$table"
 if [[ ${#failed[@]} -eq 0 ]]; then
   echo 'All is well.'
 else

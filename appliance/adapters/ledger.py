@@ -34,6 +34,7 @@ CHECKPOINT_PAGES = 1_000
 _BUSY_S = 2.0
 _BATCH = 1_000
 _SCRATCH_BYTES = 4_096
+_PAGE_BYTES = 4_096
 _DAMAGE = (sqlite3.Error, UnicodeError)  # the second where a name in the schema is damaged
 _COMMON = ("lease", "count")
 _RARE = "kind <> 'lease' AND kind <> 'count'"
@@ -49,7 +50,7 @@ def connect_to_read(path: Path) -> tuple[sqlite3.Connection, bool]:
     It does not where the file was found at rest: then it must be opened again for the next look,
     because a writer may have come. Works on a read-only disk too. Raises LedgerFault.
     """
-    match [Path(f"{path}{suffix}").exists() for suffix in ("-wal", "-shm")]:
+    match [_is_there(Path(f"{path}{suffix}")) for suffix in ("-wal", "-shm")]:
         case [False, _]:  # closed cleanly; without this SQLite would want to make a -wal
             way = "mode=ro&immutable=1"
         case [True, False]:  # a copy, or a disk that cannot be written: nobody has it open
@@ -145,6 +146,8 @@ class LedgerReader:
     def _last(self) -> tuple[int, bytes]:
         last = "SELECT seq, digest FROM entries ORDER BY seq DESC LIMIT 1"
         for seq, digest in self._select(last):
+            if seq < 1 or not isinstance(digest, bytes):
+                raise BrokenChain(max(seq, 1), f"the last row says that it is {seq}: damaged")
             return seq, digest
         return 0, GENESIS
 
@@ -158,6 +161,8 @@ class LedgerReader:
 
     def _chain(self, seq: int, digest: bytes) -> Iterator[tuple[int, bytes, bytes]]:
         last, _ = self._last()
+        if last < seq:
+            raise BrokenChain(seq, f"row {seq} is there, and the last one says that it is {last}")
         while seq < last:
             try:
                 batch = self._select(_NEXT, seq, _BATCH)
@@ -204,6 +209,11 @@ class SqliteLedger(LedgerReader):
             self._drop()
             os.close(self._lock)
             raise
+
+    @property
+    def path(self) -> Path:
+        """Return where the file is."""
+        return self._path
 
     def head(self) -> tuple[int, bytes]:
         return self._seq, self._digest
@@ -366,7 +376,9 @@ class SqliteLedger(LedgerReader):
         path = self._path
         if self._lock < 0:
             raise LedgerFault(f"{path} was closed: another program may write it now")
-        if path.exists():
+        if create and _was_cut_short(path):
+            version = 0
+        elif _is_there(path):
             probe, _ = connect_to_read(path)
             with contextlib.closing(probe):
                 try:
@@ -379,8 +391,11 @@ class SqliteLedger(LedgerReader):
             raise LedgerFault(f"{path} is not there any more")
         try:
             self._db = db = _connection(path, "mode=rwc" if create else "mode=rw")
-            db.execute("PRAGMA synchronous = FULL")
+            # A new file has a journal until it is in WAL. EXTRA syncs the folder when that is
+            # removed: else it may be back after a power cut, and undo everything since.
+            db.execute("PRAGMA synchronous = EXTRA")
             db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
             db.execute(f"PRAGMA wal_autocheckpoint = {self._checkpoint_pages}")
             if version < SCHEMA:
                 # Only now: the import costs 90 ms and 20 MB, and most starts have nothing to do.
@@ -412,6 +427,26 @@ def _connection(path: Path, way: str) -> sqlite3.Connection:
         timeout=_BUSY_S,
         check_same_thread=False,  # a ledger may be handed from one thread to another
     )
+
+
+def _was_cut_short(path: Path) -> bool:
+    """Say whether the power went while this file was made: before its first page was whole.
+
+    Opening it to write takes the page back. A journal beside more than that is none of ours.
+    """
+    beside = [_is_there(Path(f"{path}{suffix}")) for suffix in ("-journal", "-wal")]
+    return beside == [True, False] and _is_there(path) and path.stat().st_size <= _PAGE_BYTES
+
+
+def _is_there(path: Path) -> bool:
+    """Say whether a file exists. Raises LedgerFault where the disk does not even tell that."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise LedgerFault(f"{path} cannot be looked up: {error.strerror}") from error
+    return True
 
 
 def _version(path: Path, db: sqlite3.Connection) -> int:
@@ -504,12 +539,15 @@ def _said(error: Exception) -> str:
 
 def _why(path: Path, error: Exception | None) -> str:
     """Say why a file does not open; SQLite itself says only that it does not."""
-    if not path.parent.is_dir():
-        return f"the directory {path.parent} is not there"
-    if not path.exists():
-        return f"it is not there ({error})"
-    if not path.is_file():
-        return "it is not a file"
-    if not os.access(path, os.R_OK):
-        return "this user may not read it"
+    try:
+        if not path.parent.is_dir():
+            return f"the directory {path.parent} is not there"
+        if not path.exists():
+            return f"it is not there ({error})"
+        if not path.is_file():
+            return "it is not a file"
+        if not os.access(path, os.R_OK):
+            return "this user may not read it"
+    except OSError as second:  # the disk does not even tell that
+        return f"{error} ({second.strerror})"
     return str(error)

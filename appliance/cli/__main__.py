@@ -8,14 +8,20 @@ from appliance import __version__
 from appliance.cli.bench import bench
 from appliance.cli.bolus import bolus
 from appliance.cli.cartridge import cartridge
-from appliance.cli.commands import ack, basal, limits, rearm, resume, stop, suspend
+from appliance.cli.commands import ack, limits, rearm, resume, stop, suspend
+from appliance.cli.insulin import insulin
+from appliance.cli.offline.calc import calc
 from appliance.cli.offline.check_config import check_config
+from appliance.cli.offline.curve import curve
+from appliance.cli.offline.simulate import simulate
 from appliance.cli.offline.verify import verify
 from appliance.cli.pin import pin
+from appliance.cli.profiles import basal
 from appliance.cli.reading import alarms, dose, history, status
 from appliance.cli.remind import remind
 from appliance.cli.session import Pumpctl, Session, with_dir
 from appliance.cli.signals import alerts, check_signals, silence
+from appliance.cli.temp import quick, temp
 
 
 @click.group(
@@ -46,6 +52,9 @@ for verb in (
     resume,
     rearm,
     basal,
+    temp,
+    quick,
+    insulin,
     limits,
     cartridge,
     history,
@@ -59,7 +68,7 @@ for verb in (
     remind,
 ):
     pumpctl.add_command(verb)
-for verb in (verify, check_config, bench):
+for verb in (verify, check_config, calc, curve, simulate, bench):
     pumpctl.add_command(verb)
 
 

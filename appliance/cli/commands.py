@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 import click
 
@@ -20,31 +19,30 @@ from appliance.cli.session import (
     with_dir,
     with_json,
 )
-from appliance.client.messages import Dose, Limits, LimitsShown
-from appliance.client.profiles import read_profile
+from appliance.client.messages import Dose, Limits, LimitsShown, StopWhat
 from appliance.client.pump import PumpClient
 from appliance.client.words import (
     BENCH,
     format_dose,
     format_rate,
     in_words,
-    minute_words,
 )
 
 _CLOSE_TRIES = 40
 _CLOSE_PAUSE_S = 0.1
-_PROFILE_BYTES = 1_000_000
 
 
 @click.command()
-@click.option("--bolus", "bolus_only", is_flag=True, help="Stop the boluses alone; basal goes on.")
+@click.option("--bolus", "what", flag_value="bolus", help="Stop the boluses alone; basal goes on.")
+@click.option("--now", "what", flag_value="now", help="Stop what goes out at once alone.")
+@click.option("--extended", "what", flag_value="extended", help="Stop the extended bolus alone.")
 @with_dir
 @with_json
 @click.pass_obj
-def stop(session: Session, *, bolus_only: bool, as_json: bool) -> None:
+def stop(session: Session, *, what: StopWhat | None, as_json: bool) -> None:
     """Stop delivery now, and say what had gone out."""
     with session.pump() as pump:
-        stopped = [_closed(pump, dose) for dose in pump.stop("bolus" if bolus_only else "all")]
+        stopped = [_closed(pump, dose) for dose in pump.stop(what or "all")]
     _report("stopped", stopped, as_json=as_json)
 
 
@@ -112,75 +110,6 @@ def ack(session: Session, number: int | None, *, everything: bool) -> None:
     with session.pump() as pump:
         pump.acknowledge(number)
     click.echo(f"{BENCH}  acknowledged {'every alarm' if number is None else f'alarm {number}'}")
-
-
-@click.group()
-def basal() -> None:
-    """Basal profiles: show them, import one, follow one."""
-
-
-@basal.command("show")
-@with_dir
-@with_json
-@click.pass_obj
-def basal_show(session: Session, *, as_json: bool) -> None:
-    """Show the profiles, and which one is followed."""
-    with session.pump() as pump:
-        shown = pump.basal()
-    if as_json:
-        print_json({"bench": True, **shown.raw})
-        return
-    click.echo(f"{BENCH}  basal {format_rate(shown.rate_uu_per_h)} now")
-    for name, segments in shown.profiles.items():
-        followed = "  (followed)" if name == shown.active else ""
-        click.echo(f"  {safe(name)}{followed}")
-        for segment in segments:
-            start = minute_words(segment.start_min_of_day)
-            click.echo(f"    {start}  {format_rate(segment.rate_uu_per_h)}")
-    if shown.active is None:
-        click.echo("  no profile is followed: pumpctl basal use NAME")
-
-
-@basal.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--replace", is_flag=True, help="Replace a profile of the same name.")
-@click.option("--use", "use_it", is_flag=True, help="Follow it from now on.")
-@with_dir
-@click.pass_obj
-def basal_import(session: Session, file: Path, *, replace: bool, use_it: bool) -> None:
-    """Import a profile from FILE: TOML, or JSON where its name ends in .json.
-
-    \b
-    name = "Day"
-    [[segments]]
-    start = "00:00"
-    rate = "0.700"
-    [[segments]]
-    start = "06:30"
-    rate = "0.850"
-
-    Rates are U/h, as text so that nothing is rounded.
-    """
-    with file.open("rb") as opened:
-        raw = opened.read(_PROFILE_BYTES)
-    name, segments = read_profile(raw, as_json=file.suffix.lower() == ".json")
-    with session.pump() as pump:
-        pump.import_basal(name, segments, replace=replace)
-        if use_it:
-            pump.use_basal(name)
-    followed = ", followed from now on" if use_it else f"; follow it: pumpctl basal use {name}"
-    click.echo(safe(f"{BENCH}  imported {name}, {len(segments)} segments{followed}"))
-
-
-@basal.command("use")
-@click.argument("name")
-@with_dir
-@click.pass_obj
-def basal_use(session: Session, name: str) -> None:
-    """Follow the profile NAME from now on."""
-    with session.pump() as pump:
-        pump.use_basal(name)
-    click.echo(safe(f"{BENCH}  follows {name}"))
 
 
 @click.group()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 from uuid import UUID
 
 import click
@@ -21,7 +22,14 @@ from appliance.cli.session import (
     with_dir,
     with_json,
 )
-from appliance.client.messages import Alarm, Dose, HistoryRow, Snapshot
+from appliance.client.messages import (
+    Alarm,
+    Dose,
+    HistoryRow,
+    RunningBolus,
+    Snapshot,
+    Temp,
+)
 from appliance.client.words import (
     BENCH,
     NS_PER_S,
@@ -75,8 +83,12 @@ def status_line(snapshot: Snapshot) -> str:
     """Say the most important things in one line."""
     parts = [BENCH, time_words(*_clock(snapshot)), safe(snapshot.state)]
     parts.append(format_rate(snapshot.basal_uu_per_h))
+    if snapshot.temp:
+        parts.append(f"temp {temp_words(snapshot.temp)}")
     if snapshot.bolus:
-        parts.append(f"bolus {_bolus_words(snapshot)}")
+        parts.append(f"bolus {_bolus_words(snapshot.bolus)}")
+    if snapshot.extended:
+        parts.append(f"extended {_bolus_words(snapshot.extended)}")
     if snapshot.reservoir_uu is not None:
         parts.append(f"reservoir {format_dose(snapshot.reservoir_uu)}")
     parts.append(f"{len(snapshot.alarms)} alarms" if snapshot.alarms else "no alarm")
@@ -97,7 +109,14 @@ def status_lines(snapshot: Snapshot, name: str) -> list[str]:
     for reason in snapshot.reasons:
         row("why", reason)
     row("basal", format_rate(snapshot.basal_uu_per_h))
-    row("bolus", _bolus_words(snapshot) if snapshot.bolus else "none")
+    if snapshot.temp is not None:
+        row("temp", temp_words(snapshot.temp))
+    if snapshot.iob_uu is not None:
+        row("on board", on_board_words(snapshot.iob_uu))
+    row("bolus", _bolus_words(snapshot.bolus) if snapshot.bolus else "none")
+    if snapshot.extended is not None:
+        left = in_words(snapshot.extended.left_s)
+        row("extended", f"{_bolus_words(snapshot.extended)}; {left} left")
     held = snapshot.reservoir_uu
     lasts = "" if snapshot.reservoir_h is None else f", {snapshot.reservoir_h} h of basal"
     row("reservoir", "no cartridge declared" if held is None else format_dose(held) + lasts)
@@ -131,10 +150,27 @@ def _clock(snapshot: Snapshot) -> tuple[int | None, int]:
     return (snapshot.clock.utc_ns, snapshot.clock.offset_s) if snapshot.clock else (None, 0)
 
 
-def _bolus_words(snapshot: Snapshot) -> str:
-    bolus = snapshot.bolus
-    if bolus is None:
-        return "none"
+def on_board_words(iob: Mapping[str, Any]) -> str:
+    """Say what is on board: boluses, and basal beside its schedule."""
+    amounts = [iob.get(name) for name in ("total", "bolus", "basal")]
+    # Rounded towards zero, and no sign before nothing.
+    words = [
+        "?" if type(one) is not int else format_dose(one).replace("-0.00 U", "0.00 U")
+        for one in amounts
+    ]
+    total, bolus, basal = words
+    return f"{total}: {bolus} of boluses, {basal} of basal beside its schedule ({iob.get('model')})"
+
+
+def temp_words(temp: Temp) -> str:
+    """Say a temporary basal: its value, what it gives now, and how long it goes on."""
+    value = f"{temp.value} %" if temp.kind == "percent" else format_rate(temp.value)
+    gives = f", {format_rate(temp.rate_uu_per_h)}" if temp.kind == "percent" else ""
+    capped = " (held down by the basal limit)" if temp.capped else ""
+    return f"{value}{gives}{capped}, {in_words(temp.left_s)} left"
+
+
+def _bolus_words(bolus: RunningBolus) -> str:
     return (
         f"{format_dose(bolus.programmed_uu)}: {bolus.confirmed_steps} of {bolus.programmed_steps} "
         f"steps confirmed, {bolus.issued_steps} issued"
@@ -292,8 +328,10 @@ def dose(session: Session, request_id: UUID, *, as_json: bool) -> None:
     if as_json:
         print_json({"bench": True, **found.raw})
     else:
-        click.echo(dose_line(found))
-    end(Exit.DONE if found.running or found.certain else Exit.UNCERTAIN)
+        for part in found.parts:
+            click.echo(dose_line(part))
+    sure = all(part.running or part.certain for part in found.parts)
+    end(Exit.DONE if sure else Exit.UNCERTAIN)
 
 
 def dose_line(found: Dose) -> str:

@@ -52,12 +52,20 @@ DoseUu = Annotated[int, Field(ge=0, le=99_990_000)]
 RateUuPerH = Annotated[int, Field(ge=0, le=99_999_000)]
 PinText = Annotated[str, Field(min_length=6, max_length=12)]
 Speed = Literal["slow", "normal", "fast"]
+Seconds = Annotated[int, Field(ge=0, le=864_000)]
+
+
+StopWhat = Literal["all", "bolus", "now", "extended"]
+TempKind = Literal["percent", "rate"]
 
 
 class Params(BaseModel):
-    """What a client asks: nothing unknown, nothing converted."""
+    """What a client asks: nothing unknown, nothing converted.
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    Built at its first use: a program pays for the messages that it speaks.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class Nothing(Params):
@@ -76,6 +84,8 @@ class BolusReviewParams(Params):
 
     request_id: RequestId
     amount_uu: DoseUu
+    extended_uu: DoseUu = 0
+    extended_s: Seconds = 0
     speed: Speed = "normal"
 
 
@@ -87,6 +97,8 @@ class BolusDeliverParams(Params):
 
     request_id: RequestId
     amount_uu: DoseUu
+    extended_uu: DoseUu = 0
+    extended_s: Seconds = 0
     speed: Speed = "normal"
     token: Annotated[str, Field(min_length=1, max_length=128)]
     stay: bool
@@ -100,9 +112,47 @@ class DoseLookupParams(Params):
 
 
 class StopParams(Params):
-    """Stop everything, or the boluses alone."""
+    """Stop everything, or the boluses alone: both, the part at once, or the extended one."""
 
-    what: Literal["all", "bolus"]
+    what: StopWhat
+
+
+class TempStartParams(Params):
+    """Give a temporary basal from now on: ``value`` is a percentage, or a rate in uu an hour."""
+
+    kind: TempKind
+    value: Annotated[int, Field(ge=0, le=99_999_000)]
+    duration_s: Seconds
+
+
+class TempPresetStartParams(Params):
+    """Give the temporary basal that is kept under a name."""
+
+    name: Name
+
+
+class TempPresetParams(TempStartParams):
+    """Keep a temporary basal under a name; one of that name goes."""
+
+    name: Name
+
+
+Minutes = Annotated[int, Field(ge=0, le=10_000)]
+
+
+class InsulinParams(Params):
+    """Which curve insulin on board is worked out by; null is what the model has of itself."""
+
+    model: Annotated[str, Field(min_length=1, max_length=40), AfterValidator(_printable)]
+    duration_min: Minutes | None = None
+    peak_min: Minutes | None = None
+    delay_min: Minutes | None = None
+
+
+class QuickParams(Params):
+    """How much one step of a quick bolus is."""
+
+    step_uu: DoseUu
 
 
 class Segment(Params):
@@ -112,18 +162,44 @@ class Segment(Params):
     rate_uu_per_h: RateUuPerH
 
 
+class FullSegment(Segment):
+    """A segment with what it has for a calculator; that goes over the wire in columns."""
+
+    carb_ratio_mg_per_u: int | None = None
+    sensitivity_mg_dl_per_u: int | None = None
+    target_mg_dl: int | None = None
+
+
+Column = Annotated[list[Annotated[int, Field(ge=0, le=999_999)] | None], Field(max_length=1_440)]
+
+
 class BasalImportParams(Params):
-    """Keep a basal profile under a name; ``replace`` allows another one of that name to go."""
+    """Keep a basal profile under a name; ``replace`` allows another one of that name to go.
+
+    A column holds one number for each segment, null where the segment has none. ``confirm`` says
+    that segments of nothing and large jumps are meant.
+    """
 
     name: Name
     segments: Annotated[list[Segment], Field(min_length=1, max_length=1_440)]
     replace: bool
+    carb_ratios_mg_per_u: Column | None = None
+    sensitivities_mg_dl_per_u: Column | None = None
+    targets_mg_dl: Column | None = None
+    confirm: bool = False
 
 
 class BasalUseParams(Params):
     """Follow this profile from now on."""
 
     name: Name
+
+
+class BasalCopyParams(Params):
+    """Keep a profile under another name too, or instead."""
+
+    name: Name
+    new_name: Name
 
 
 class Limits(Params):
@@ -289,6 +365,19 @@ PUMP_METHODS: tuple[Method, ...] = (
     Method("basal.show", Nothing, Role.OBSERVE),
     Method("basal.import", BasalImportParams, Role.SETTINGS, changes=True),
     Method("basal.use", BasalUseParams, Role.SETTINGS, changes=True),
+    Method("basal.copy", BasalCopyParams, Role.SETTINGS, changes=True),
+    Method("basal.rename", BasalCopyParams, Role.SETTINGS, changes=True),
+    Method("basal.delete", BasalUseParams, Role.SETTINGS, changes=True),
+    Method("temp.start", TempStartParams, Role.OPERATE, changes=True),
+    Method("temp.use", TempPresetStartParams, Role.OPERATE, changes=True),
+    Method("temp.cancel", Nothing, Role.OPERATE, changes=True),
+    Method("temp.presets", Nothing, Role.OBSERVE),
+    Method("temp.save", TempPresetParams, Role.SETTINGS, changes=True),
+    Method("temp.delete", TempPresetStartParams, Role.SETTINGS, changes=True),
+    Method("insulin.show", Nothing, Role.OBSERVE),
+    Method("insulin.set", InsulinParams, Role.SETTINGS, changes=True),
+    Method("quick.show", Nothing, Role.OBSERVE),
+    Method("quick.set", QuickParams, Role.SETTINGS, changes=True),
     Method("limits.show", Nothing, Role.OBSERVE),
     Method("limits.set", Limits, Role.SETTINGS, changes=True),
     Method("cartridge.load", CartridgeLoadParams, Role.OPERATE, changes=True),
@@ -341,7 +430,7 @@ NO_SUCH_DOSE = "no_such_dose"
 class Result(BaseModel):
     """What a pump answers: unknown keys are left alone, known ones have their type."""
 
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True, defer_build=True)
 
     _raw: dict[str, Any] = PrivateAttr(default_factory=dict)
 
@@ -411,11 +500,19 @@ class Dose(Result):
     certainty: str
     outcome: str | None = None
     why: str | None = None
+    whole_uu: int | None = None
+    extended_uu: int = 0
+    extended: Dose | None = None
 
     @property
     def running(self) -> bool:
         """Whether the dose has not ended."""
         return self.outcome in (None, OPEN)
+
+    @property
+    def parts(self) -> list[Dose]:
+        """This dose, and the extended part of the same bolus where it has one."""
+        return [self] if self.extended is None else [self, self.extended]
 
     @property
     def certain(self) -> bool:
@@ -448,6 +545,8 @@ class Review(Result):
     duration_s: int
     reasons: list[Reason]
     token: str | None
+    extended_uu: int = 0
+    extended_s: int = 0
     token_s: int = 30
     again: str | None = None
     last_bolus: LastBolus | None = None
@@ -480,6 +579,50 @@ class RunningBolus(Result):
     programmed_steps: int
     issued_steps: int
     confirmed_steps: int
+
+
+class RunningExtended(RunningBolus):
+    """The extended bolus, or the extended part of one, that runs now."""
+
+    rate_uu_per_h: int = 0
+    left_s: int = 0
+
+
+class Temp(Result):
+    """A temporary basal: its value is a percentage or a rate in microunits an hour.
+
+    ``rate_uu_per_h`` is what it gives now; ``capped`` says that the basal limit holds it down.
+    """
+
+    kind: str
+    value: int
+    duration_s: int
+    left_s: int = 0
+    rate_uu_per_h: int = 0
+    capped: bool = False
+
+
+class TempStarted(Result):
+    """What began, and where the basal limit will hold it down."""
+
+    temp: Temp | None
+    notices: list[str] = Field(default_factory=list)
+
+
+class Insulin(Result):
+    """The curve in use; ``set`` is false for the one that a pump begins with."""
+
+    model: str
+    set: bool
+    duration_min: int
+    peak_min: int | None = None
+    delay_min: int | None = None
+
+
+class Presets(Result):
+    """The temporary basals that are kept by name."""
+
+    presets: dict[str, Temp]
 
 
 class ClockShown(Result):
@@ -524,6 +667,10 @@ class Snapshot(Result):
     pids: dict[str, int | None] = Field(default_factory=dict)
     why: list[Reason | str] = Field(default_factory=list)
     bolus: RunningBolus | None = None
+    extended: RunningExtended | None = None
+    temp: Temp | None = None
+    quick_step_uu: int | None = None
+    iob_uu: dict[str, Any] | None = None
     clock: ClockShown | None = None
     speed: int = 1
     bench: bool = True
@@ -544,10 +691,13 @@ class Snapshot(Result):
 
 
 class SegmentShown(Result):
-    """A basal rate from a minute of the day on."""
+    """A basal rate from a minute of the day on, with what the segment has for a calculator."""
 
     start_min_of_day: int
     rate_uu_per_h: int
+    carb_ratio_mg_per_u: int | None = None
+    sensitivity_mg_dl_per_u: int | None = None
+    target_mg_dl: int | None = None
 
 
 class Basal(Result):
@@ -563,6 +713,14 @@ class LimitsShown(Result):
 
     limits: dict[str, int] | None
     ceilings: dict[str, int] = Field(default_factory=dict)
+
+
+COLUMNS: Mapping[str, str] = {
+    "carb_ratio_mg_per_u": "carb_ratios_mg_per_u",
+    "sensitivity_mg_dl_per_u": "sensitivities_mg_dl_per_u",
+    "target_mg_dl": "targets_mg_dl",
+}
+"""What a segment may have for a calculator, and the column of an import that holds it."""
 
 
 class HistoryRow(Result):

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from appliance import __version__
 from appliance.client.errors import NoPump, OutcomeUnknown, PumpError, Refused
 from appliance.client.messages import (
+    COLUMNS,
     NO_SUCH_DOSE,
     PIN_NEEDED,
     PUMP_METHODS,
@@ -20,6 +21,7 @@ from appliance.client.messages import (
     AlarmsAcknowledgeParams,
     AlertsSetParams,
     Basal,
+    BasalCopyParams,
     BasalImportParams,
     BasalUseParams,
     BolusDeliverParams,
@@ -31,6 +33,9 @@ from appliance.client.messages import (
     CartridgeStep,
     Dose,
     DoseLookupParams,
+    FullSegment,
+    Insulin,
+    InsulinParams,
     Limits,
     LimitsShown,
     Method,
@@ -38,14 +43,23 @@ from appliance.client.messages import (
     PinClearParams,
     PinSetParams,
     PinUnlockParams,
+    Presets,
+    QuickParams,
     RemindersSetParams,
     RemindersSnoozeParams,
     Review,
     Segment,
+    SegmentShown,
     SignalsConfirmParams,
     Snapshot,
     Speed,
     StopParams,
+    StopWhat,
+    TempKind,
+    TempPresetParams,
+    TempPresetStartParams,
+    TempStarted,
+    TempStartParams,
 )
 from appliance.client.rpc import RpcClient
 from appliance.errors import ProtocolFault
@@ -190,17 +204,37 @@ class PumpClient:
 
     # --- doses --------------------------------------------------------------------------------
 
-    def review(self, request_id: str, amount_uu: int, speed: Speed = "normal") -> Review:
+    def review(
+        self,
+        request_id: str,
+        amount_uu: int,
+        speed: Speed = "normal",
+        *,
+        extended_uu: int = 0,
+        extended_s: int = 0,
+    ) -> Review:
         """Ask what a dose would be and what stands against it; nothing moves.
 
-        The review's token allows one ``deliver`` of this id and amount within 30 s.
+        ``extended_uu`` of the amount go out over ``extended_s`` seconds, the rest at once. The
+        review's token allows one ``deliver`` of this id and these amounts within 30 s.
         """
-        params = BolusReviewParams(request_id=request_id, amount_uu=amount_uu, speed=speed)
+        params = BolusReviewParams(
+            request_id=request_id,
+            amount_uu=amount_uu,
+            extended_uu=extended_uu,
+            extended_s=extended_s,
+            speed=speed,
+        )
         review = Review.of(self._rpc.call("bolus.review", params))
         if (review.request_id, review.amount_uu) != (request_id, amount_uu):  # SR-05
             raise ProtocolFault(
                 f"asked for {amount_uu} uu as {request_id}, and the pump reviewed "
                 f"{review.amount_uu} uu as {review.request_id}"
+            )
+        if (review.extended_uu, review.extended_s) != (extended_uu, extended_s):
+            raise ProtocolFault(
+                f"asked to extend {extended_uu} uu over {extended_s} s, and the pump reviewed "
+                f"{review.extended_uu} uu over {review.extended_s} s"
             )
         return review
 
@@ -213,6 +247,8 @@ class PumpClient:
         speed: Speed = "normal",
         stay: bool = True,
         again: bool = False,
+        extended_uu: int = 0,
+        extended_s: int = 0,
     ) -> Dose:
         """Give the reviewed dose and return its record, which may still be running.
 
@@ -224,6 +260,8 @@ class PumpClient:
         params = BolusDeliverParams(
             request_id=request_id,
             amount_uu=amount_uu,
+            extended_uu=extended_uu,
+            extended_s=extended_s,
             speed=speed,
             token=token,
             stay=stay,
@@ -254,7 +292,7 @@ class PumpClient:
         lost = OutcomeUnknown("the connection was lost", request_id)
         return self._settled(find, request_id, lost)
 
-    def stop(self, what: Literal["all", "bolus"] = "all") -> list[Dose]:
+    def stop(self, what: StopWhat = "all") -> list[Dose]:
         """Stop now; return the records, so far, of what was stopped. Asked twice if need be."""
         try:
             return self._stop(what)
@@ -277,7 +315,7 @@ class PumpClient:
 
     def _joined(self, params: BolusDeliverParams, found: Dose) -> Dose:
         """Ask again for a dose that runs, so that this connection can stop it."""
-        if not found.running or not params.stay:
+        if not params.stay or not any(part.running for part in found.parts):
             return found
         try:
             return self._deliver(params)
@@ -305,7 +343,7 @@ class PumpClient:
                 last = error
         raise OutcomeUnknown(f"{unknown}; then: {last}", request_id) from last
 
-    def _stop(self, what: Literal["all", "bolus"]) -> list[Dose]:
+    def _stop(self, what: StopWhat) -> list[Dose]:
         return _stopped(self._rpc.call("stop", StopParams(what=what)))
 
     # --- settings and the rest ----------------------------------------------------------------
@@ -319,15 +357,99 @@ class PumpClient:
         return str(self._rpc.call("resume", Nothing()).get("state", ""))
 
     def import_basal(
-        self, name: str, segments: Sequence[Segment], *, replace: bool = False
+        self,
+        name: str,
+        segments: Sequence[Segment | FullSegment | SegmentShown],
+        *,
+        replace: bool = False,
+        confirm: bool = False,
     ) -> None:
-        """Keep a profile; ``replace`` lets one of the same name go."""
-        params = BasalImportParams(name=name, segments=list(segments), replace=replace)
-        self._rpc.call("basal.import", params)
+        """Keep a profile; ``replace`` lets one of the same name go.
+
+        Without ``confirm`` segments of nothing and large jumps are refused, each by a reason.
+        """
+        columns: dict[str, list[int | None]] = {
+            column: [getattr(one, key, None) for one in segments]
+            for key, column in COLUMNS.items()
+            if any(getattr(one, key, None) is not None for one in segments)
+        }
+        points = [
+            Segment(start_min_of_day=one.start_min_of_day, rate_uu_per_h=one.rate_uu_per_h)
+            for one in segments
+        ]
+        fields = {"name": name, "segments": points, "replace": replace, **columns}
+        if confirm:
+            fields["confirm"] = True
+        self._rpc.call("basal.import", BasalImportParams.model_validate(fields))
+
+    def copy_basal(self, name: str, new_name: str) -> None:
+        """Keep a profile under another name too."""
+        self._rpc.call("basal.copy", BasalCopyParams(name=name, new_name=new_name))
+
+    def rename_basal(self, name: str, new_name: str) -> None:
+        """Keep a profile under another name; the one in use goes on under its new name."""
+        self._rpc.call("basal.rename", BasalCopyParams(name=name, new_name=new_name))
+
+    def delete_basal(self, name: str) -> None:
+        """Forget a profile that is not in use."""
+        self._rpc.call("basal.delete", BasalUseParams(name=name))
 
     def use_basal(self, name: str) -> None:
         """Follow this profile from now on."""
         self._rpc.call("basal.use", BasalUseParams(name=name))
+
+    def start_temp(self, kind: TempKind, value: int, duration_s: int) -> TempStarted:
+        """Give a temporary basal from now on: ``value`` in percent, or in microunits an hour."""
+        params = TempStartParams(kind=kind, value=value, duration_s=duration_s)
+        return TempStarted.of(self._rpc.call("temp.start", params))
+
+    def use_temp(self, name: str) -> TempStarted:
+        """Give the temporary basal that is kept under ``name``."""
+        return TempStarted.of(self._rpc.call("temp.use", TempPresetStartParams(name=name)))
+
+    def cancel_temp(self) -> None:
+        """End the temporary basal: the profile returns."""
+        self._rpc.call("temp.cancel", Nothing())
+
+    def temp_presets(self) -> Presets:
+        """Return the temporary basals that are kept by name."""
+        return Presets.of(self._rpc.call("temp.presets", Nothing()))
+
+    def save_temp(self, name: str, kind: TempKind, value: int, duration_s: int) -> None:
+        """Keep a temporary basal under ``name``."""
+        params = TempPresetParams(name=name, kind=kind, value=value, duration_s=duration_s)
+        self._rpc.call("temp.save", params)
+
+    def delete_temp(self, name: str) -> None:
+        """Forget the temporary basal that is kept under ``name``."""
+        self._rpc.call("temp.delete", TempPresetStartParams(name=name))
+
+    def insulin(self) -> Insulin:
+        """Return the curve by which insulin on board is worked out."""
+        return Insulin.of(self._rpc.call("insulin.show", Nothing()))
+
+    def set_insulin(
+        self,
+        model: str,
+        *,
+        duration_min: int | None = None,
+        peak_min: int | None = None,
+        delay_min: int | None = None,
+    ) -> None:
+        """Take another curve; what is not given is what the model has of itself."""
+        params = InsulinParams(
+            model=model, duration_min=duration_min, peak_min=peak_min, delay_min=delay_min
+        )
+        self._rpc.call("insulin.set", params)
+
+    def quick_step_uu(self) -> int | None:
+        """Return how much one step of a quick bolus is; None where none is set."""
+        step = self._rpc.call("quick.show", Nothing()).get("step_uu")
+        return step if isinstance(step, int) else None
+
+    def set_quick_step(self, step_uu: int) -> None:
+        """Set how much one step of a quick bolus is."""
+        self._rpc.call("quick.set", QuickParams(step_uu=step_uu))
 
     def set_limits(self, limits: Limits) -> None:
         """Set the five therapy limits at once."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -84,11 +84,14 @@ def shown(raw: object) -> str:
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 
-def read_json(raw: bytes, depth: int) -> object:
+def read_json(
+    raw: bytes, depth: int, *, parse_float: Callable[[str], object] | None = None
+) -> object:
     """Read one JSON text, at most ``depth`` brackets deep. Raises ProtocolFault.
 
     Python's own reader keeps the last of two equal keys and takes NaN and Infinity; both are
-    refused. A number such as 1e999 becomes a float, which no model of a request takes.
+    refused. A number such as 1e999 becomes a float, which no model of a request takes; with
+    ``parse_float`` it becomes what that makes of its text.
     """
     try:
         text = raw.decode("utf-8")
@@ -96,7 +99,12 @@ def read_json(raw: bytes, depth: int) -> object:
         raise ProtocolFault(f"byte {error.start} is not UTF-8") from None
     _refuse_depth(text, depth)
     try:
-        return json.loads(text, object_pairs_hook=_each_key_once, parse_constant=_no_constant)
+        return json.loads(
+            text,
+            object_pairs_hook=_each_key_once,
+            parse_constant=_no_constant,
+            parse_float=parse_float,
+        )
     except ProtocolFault:
         raise
     except ValueError as error:

@@ -116,5 +116,11 @@ def steps_words(steps: int | None, dose: Dose) -> str:
 
 def review_words(review: Review, speed: str) -> str:
     """Say what a dose would be, in one line."""
+    if review.extended_uu:
+        later = f"{format_dose(review.extended_uu)} over {in_words(review.extended_s)}"
+        now_uu = review.amount_uu - review.extended_uu
+        now = f"{format_dose(now_uu)} now, {SPEEDS[speed]}, and " if now_uu else ""
+        whole = f"{format_dose(review.amount_uu)} in all: " if now_uu else ""
+        return f"{whole}{now}{later}; {review.programmed_steps} microsteps"
     amount, lasts = format_dose(review.amount_uu), in_words(review.duration_s)
     return f"{amount} now, {SPEEDS[speed]}, about {lasts}; {review.programmed_steps} microsteps"

@@ -7,6 +7,7 @@ and the first starts at 00:00. Rates are microunits per hour: 0, or 0.025 to 35 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from appliance.domain.units import MIN_PER_DAY, NS_PER_MIN, NS_PER_S, format_rate
@@ -17,15 +18,31 @@ MAX_RATE_UU_PER_H = 35_000_000
 RATE_GRID_UU_PER_H = 1_000
 MAX_SEGMENTS = 48
 MAX_NAME = 20
+CALCULATOR_RANGES: Mapping[str, tuple[int, int]] = {
+    "carb_ratio_mg_per_u": (1_000, 150_000),
+    "sensitivity_mg_dl_per_u": (1, 400),
+    "target_mg_dl": (60, 250),
+}
+"""What a segment may carry for a calculator, each with its range."""
+
+_LARGE_FACTOR = 3
+_LARGE_STEP_UU_PER_H = 2_000_000
 _SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A rate from a minute of the day on."""
+    """A rate from a minute of the day on, and what a calculator takes there; None where it is not
+    said.
+
+    ``carb_ratio_mg_per_u`` is the carbohydrate that one unit covers (10 g/U is 10,000 mg/U).
+    """
 
     start_min_of_day: int
     rate_uu_per_h: int
+    carb_ratio_mg_per_u: int | None = None
+    sensitivity_mg_dl_per_u: int | None = None
+    target_mg_dl: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +85,32 @@ class Profile:
             )
             // 60
         )
+
+
+def doubts_of(segments: tuple[Segment, ...]) -> list[str]:
+    """List what a person should look at twice: nothing given, or a large jump, midnight included.
+
+    Large is more than by a factor of 3, or over 2 U/h; from and to nothing is said once, as that.
+    """
+    doubts = []
+    for before, segment in zip((segments[-1], *segments), segments, strict=False):
+        at, rate, old = (
+            _clock(segment.start_min_of_day),
+            segment.rate_uu_per_h,
+            before.rate_uu_per_h,
+        )
+        if rate == 0:
+            doubts.append(f"from {at} on nothing is given")
+        elif old and (
+            max(rate, old) > _LARGE_FACTOR * min(rate, old)
+            or abs(rate - old) > _LARGE_STEP_UU_PER_H
+        ):
+            doubts.append(f"at {at} the rate jumps from {format_rate(old)} to {format_rate(rate)}")
+    return doubts
+
+
+def _clock(min_of_day: int) -> str:
+    return f"{min_of_day // 60:02d}:{min_of_day % 60:02d}"
 
 
 def ns_of_local_day(utc_ns: int, offset_s: int) -> int:
@@ -114,4 +157,8 @@ def _faults(name: str, segments: tuple[Segment, ...]) -> list[str]:
                 f"segments[{at}].rate_uu_per_h = {rate}: "
                 f"a multiple of {RATE_GRID_UU_PER_H} (0.001 U/h)"
             )
+        for key, (low, high) in CALCULATOR_RANGES.items():
+            number = getattr(segment, key)
+            if number is not None and (type(number) is not int or not low <= number <= high):
+                faults.append(f"segments[{at}].{key} = {number!r}: {low} to {high}")
     return faults

@@ -10,6 +10,7 @@ class DoseKind(StrEnum):
     """What a dose was for."""
 
     BOLUS = "bolus"
+    EXTENDED = "extended"
     BASAL = "basal"
     PRIME = "prime"
     CANNULA = "cannula"

@@ -56,8 +56,12 @@ class AlarmBoard:
     def is_active(self, code: AlarmCode) -> bool:
         """Say whether the cause of an alarm stands, acknowledged or not."""
         return code in self._rising or any(
-            one.active and one.code == code.value for one in self._c.book.alarms.values()
+            one.code == code.value and self._stands(one) for one in self._c.book.alarms.values()
         )
+
+    def _stands(self, alarm: AlarmRow) -> bool:
+        """Say whether the cause of an alarm goes on; a row on its way to the disk may end it."""
+        return alarm.active and (alarm.number, "cleared") not in self._said
 
     def _risen(self, code: AlarmCode) -> None:
         self._rising.pop(code, None)

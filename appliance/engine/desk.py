@@ -58,16 +58,23 @@ class Desk:
         self, asked: Asked, name: str, new: object, then: Callable[[], None] | None = None
     ) -> None:
         """Change a setting: a row with old and new value, and only then in force (SR-66)."""
-        body = {
-            "name": name,
-            "old": self._c.book.settings.get(name),
-            "new": new,
-            "by": f"uid {asked.uid}",
-        }
+        old = self._c.book.settings.get(name)
+        self._change(asked, [(name, old, new)], {"name": name, "new": new}, then)
+
+    def _change(
+        self,
+        asked: Asked,
+        changes: Sequence[tuple[str, object, object]],
+        result: Mapping[str, Any],
+        then: Callable[[], None] | None = None,
+    ) -> None:
+        """Change several settings (name, old, new) in one transaction, and then answer."""
 
         def durable(_rows: Sequence[Row]) -> None:
             if then is not None:
                 then()
-            self._done(asked, {"name": name, "new": new})
+            self._done(asked, result)
 
-        self._c.write([self._c.entry("setting", body)], durable)
+        by = f"uid {asked.uid}"
+        bodies = [{"name": n, "old": old, "new": new, "by": by} for n, old, new in changes]
+        self._c.write([self._c.entry("setting", body) for body in bodies], durable)

@@ -70,6 +70,7 @@ class Job:
     fault: bool = False
     connection: int = 0
     programmed_uu: int | None = None
+    bolus_id: str = ""
     given: bool = False
     issued_steps: int = 0
     shift_ns: int = 0
@@ -345,6 +346,9 @@ class Motor:
         for job in waiting:
             job.given = True
             carry = 0
+            before = self.jobs.get(job.follows)
+            if before is None or before.ended is not None:
+                job.follows = 0  # it came too late to follow: the carry has come back to the motor
             if job.steps == NO_LIMIT and not job.follows:
                 carry, self.carry = self.carry, 0
             high, low = halves(carry)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from appliance.domain.alarms import AlarmCode
-from appliance.domain.limits import DAY_NS, HOUR_NS, Limits, Past, Reason
+from appliance.domain.limits import DAY_NS, HOUR_NS, Limits, Reason
 from appliance.domain.outcomes import Bounds, Certainty, DoseKind, Outcome
 from appliance.domain.states import PumpState, moved
 from appliance.domain.units import NS_PER_H, NS_PER_S, format_dose
@@ -63,11 +63,14 @@ from appliance.engine.messages import (
     Written,
 )
 from appliance.engine.motor import Job, Motor, Phase, never_begun
+from appliance.engine.onboard import OnBoardDesk
+from appliance.engine.profiles import ProfileDesk
 from appliance.engine.recovery import Witness
 from appliance.engine.reminders import RemindersDesk
 from appliance.engine.selftest import SelfTest
 from appliance.engine.settings import SettingsDesk
 from appliance.engine.snapshot import snapshot_of
+from appliance.engine.temp import TempBasal, TempDesk
 from appliance.ports import ClockQuality, ClockReading, Entry, Row
 from appliance.records import (
     NO_LIMIT,
@@ -91,6 +94,7 @@ from appliance.records import (
 _CLOCK_STEP_NS = 2 * NS_PER_S
 _CHECKPOINT_ROWS = 1_000
 _BUTTON_NS = NS_PER_S
+_PART: Mapping[str, str] = {DoseKind.BOLUS.value: "now", DoseKind.EXTENDED.value: "extended"}
 _PUBLISH_EVERY_NS = 50_000_000
 
 _ALARM_OF_END: Mapping[End, tuple[AlarmCode, str]] = {
@@ -141,9 +145,14 @@ class Pump:
         ledger_lines: Sequence[CheckResult],
         new_run: Callable[[], int],
         secret: bytes,
+        watched: bool = True,
     ) -> None:
-        """Take the book as recovery folded it; ``ledger_lines`` are the chain's checks."""
+        """Take the book as recovery folded it; ``ledger_lines`` are the chain's checks.
+
+        With ``watched`` false it publishes no snapshot: nobody is there to see one.
+        """
         self._c = Context(machine, book, reading)
+        self._watched = watched
         self._new_run = new_run
         self._rows_before = book.seq
         self.state = PumpState.STARTING
@@ -151,9 +160,13 @@ class Pump:
         self._motor = Motor(self._c, self._may_lease)
         self._c.uncounted_steps = self._uncounted_steps
         self._alarms = AlarmBoard(self._c)
-        self._basal = Basal(self._c, self._motor)
+        self._temp = TempBasal(self._c)
+        self._basal = Basal(self._c, self._motor, self._temp)
         self._bolus = BolusDesk(self._c, self._motor, self._basal, secret)
         self._basal.has_room = self._has_room
+        self._on_board = OnBoardDesk(
+            self._c, self._motor, self._basal, self._bolus, watched=watched
+        )
         self._alerts = AlertsDesk(
             self._c, self._alarms, self._basal, lambda: self.state, self._stop_everything
         )
@@ -178,6 +191,9 @@ class Pump:
             self._lock,
             self._cartridge,
             RemindersDesk(self._c, self._alarms),
+            ProfileDesk(self._c, self._basal),
+            self._on_board,
+            TempDesk(self._c, self._temp, self._basal, lambda: self.state),
         )
         self._verbs = {
             verb: answers for desk in self._desks for verb, answers in desk.verbs.items()
@@ -397,7 +413,7 @@ class Pump:
         self._c.force_mn = force_mn
         if force_mn is None:
             self._alarms.raise_(AlarmCode.SENSOR_FAULT, text)
-            if self._c.machine.force_required and self._bolus.job is not None:
+            if self._c.machine.force_required and self._bolus.running:
                 self._end_bolus("the force sensor gives no true reading")
             return
         self._alarms.clear(AlarmCode.SENSOR_FAULT)
@@ -469,6 +485,9 @@ class Pump:
         if self._test.over:
             self._self_test_is_over()
         self._watch()
+        if self._recovered:
+            self._temp.turn()
+            self._on_board.turn()
         self._basal.turn()
         self._motor.turn()
         self._close_single_jobs()
@@ -485,8 +504,9 @@ class Pump:
             if silent_ns > self._c.times.guard_silent_ns:
                 self._motor.guard_whole = False
                 self._fault(AlarmCode.GUARD_TRIP, "pump-guard is silent")
-        if self._bolus.forsaken():
-            self._end_bolus("nobody could have stopped it")
+        forsaken = self._bolus.forsaken()
+        if forsaken:
+            self._end_jobs(forsaken, "nobody could have stopped it")
             self._alarms.raise_(
                 AlarmCode.NO_LIVE_STOP, "no client, touchscreen or stop button was live for 3 s"
             )
@@ -530,9 +550,8 @@ class Pump:
 
     def _full_window(self, limits: Limits, asked_uu: int) -> tuple[int, int] | None:
         """Return limit and length of the window that ``asked_uu`` more would overfill, or None."""
-        past = self._bolus.past()
         for window_ns, limit_uu in ((HOUR_NS, limits.hourly_uu), (DAY_NS, limits.daily_uu)):
-            if self._used(past, window_ns) + asked_uu > limit_uu:
+            if self._bolus.used_uu(window_ns) + asked_uu > limit_uu:
                 return limit_uu, window_ns
         return None
 
@@ -541,13 +560,10 @@ class Pump:
         limits = self._c.limits
         return limits is not None and not self._full_window(limits, 2 * self._c.machine.lease_uu)
 
-    def _used(self, past: Sequence[Past], window_ns: int) -> int:
-        return sum(one.amount_uu for one in past if one.at_ns >= self._c.now_ns - window_ns)
-
     def _hold(self, limit_uu: int, window_ns: int) -> None:
         """A window is full: basal is held, and a bolus that should have fitted ends."""
         text = f"{format_dose(limit_uu)} within {window_ns // NS_PER_H} h leave no room"
-        if self._bolus.job is not None and self._bolus.job.ended is None:
+        if self._bolus.running:
             self._end_bolus(f"window limit: {text}")
         if self._basal.on and self._basal.held_since_ns is None:
             self._alarms.raise_(AlarmCode.LIMIT_HELD, text)
@@ -799,9 +815,11 @@ class Pump:
             self._move(PumpState.SUSPENDED, why)
 
     def _end_bolus(self, why: str) -> None:
-        job = self._bolus.job
         self._bolus.stop()
-        if job is not None and job.ended is None:
+        self._end_jobs(self._bolus.running, why)
+
+    def _end_jobs(self, jobs: Sequence[Job], why: str) -> None:
+        for job in jobs:
             job.why = job.why or why
             self._motor.stop(job.number)
 
@@ -977,11 +995,14 @@ class Pump:
             for one in self._motor.jobs.values()
             if not one.closing and one.start_ns <= self._c.now_ns
         ]
-        if asked.params.get("what") == "bolus":
-            ids = [self._bolus.job.request_id] if self._bolus.job else []
-            self._end_bolus(why)
-        else:
+        what = asked.params.get("what", "all")
+        if what == "all":
             self._stop_everything(why)
+        else:
+            jobs = [one for one in self._bolus.jobs if what in ("bolus", _PART[one.kind])]
+            ids = [one.request_id for one in jobs]
+            self._bolus.stop()
+            self._end_jobs([one for one in jobs if one.ended is None], why)
         self._stop_tokens.append((asked.token, ids))
 
     def _acknowledge(self, asked: Asked) -> None:
@@ -1023,6 +1044,8 @@ class Pump:
         """Publish on change and once a second; always before an answer, which it must not
         contradict.
         """
+        if not self._watched:
+            return
         since_ns = self._c.now_ns - self._published_ns
         due = since_ns >= self._c.times.publish_ns
         answers = any(isinstance(one, Reply) for one in self._c.out.effects)
@@ -1041,7 +1064,9 @@ class Pump:
             why=self._why,
             motor=self._motor,
             basal=self._basal,
+            temp=self._temp,
             desk=self._bolus,
+            on_board=self._on_board,
             alarms=self._alarms,
             lines=self._test.lines or self._ledger_lines,
             realtime=self._realtime,
@@ -1051,12 +1076,31 @@ class Pump:
             shown.update(desk.in_snapshot())
         return shown
 
+    @property
+    def settled(self) -> bool:
+        """Say whether nothing is under way that only the next look can end: no self-test, no
+        recovery, no release of the motor, and no request that waits for one of them.
+        """
+        return not (self._awaits or self._resume_tokens or self._stop_tokens)
+
+    @property
+    def schedule_wake_ns(self) -> int:
+        """Return when the schedule has something to do: basal, alarms, or any of the desks."""
+        return min(self._basal.wake_ns(), self._alarms.wake_ns(), *self._desk_wakes_ns())
+
+    def _desk_wakes_ns(self) -> list[int]:
+        return [desk.wake_ns() for desk in self._desks]
+
+    @property
+    def _awaits(self) -> bool:
+        moves = self._motor.phase in (Phase.RELEASING, Phase.CLOSING) or self._test.running
+        return moves or bool(self._ending) or not self._recovered
+
     def _wake_ns(self) -> int:
-        soon = self._motor.phase in (Phase.RELEASING, Phase.CLOSING) or self._test.running
-        soon = soon or self._bolus.job is not None or bool(self._ending) or not self._recovered
+        soon = self._awaits or self._bolus.job is not None
         step_ns = self._real(20_000_000 if soon else 250_000_000)
         wakes_ns = [self._c.now_ns + step_ns, self._basal.wake_ns(), self._alarms.wake_ns()]
-        wakes_ns += [desk.wake_ns() for desk in self._desks]
+        wakes_ns += self._desk_wakes_ns()
         return max(self._c.now_ns + 1, min(wakes_ns))
 
 

@@ -21,6 +21,7 @@ from appliance.records import (
     Realtime,
     Rearm,
     TestEdges,
+    Tripped,
 )
 
 _EDGES = 4
@@ -54,6 +55,7 @@ class SelfTest:
         self._acknowledged = False
         self._may_stand_at_end = False
         self._hello: GuardHello | None = None
+        self._tripped = False
 
     @property
     def running(self) -> bool:
@@ -93,6 +95,7 @@ class SelfTest:
         self._step, self._since_ns = _Step.GUARD, self._c.now_ns
         self._own = self.realtime = self._progress = self._counted = self._hello = None
         self._worst_ns = None
+        self._tripped = False
         self.lines = []
         self._c.add(Check())
         self.guard_is_up()
@@ -126,6 +129,8 @@ class SelfTest:
                 self._worst_ns = worst_ns
             case Counted(run=run) as counted if run == self._run:
                 self._counted = counted
+            case Tripped() if self._hello is not None:  # before its hello it was of an older run
+                self._tripped = True
             case _:
                 pass
 
@@ -164,7 +169,7 @@ class SelfTest:
         hello = self._hello
         if hello is None:
             return [CheckResult("guard", ok=False, text="pump-guard does not answer")]
-        if hello.trip:
+        if hello.trip or self._tripped:
             return [
                 CheckResult(
                     "guard",

@@ -1,19 +1,18 @@
-"""The settings desk: basal profiles and limits, changed by a durable row each."""
+"""The settings desk: limits and the quick bolus, changed by a durable row each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 
-from appliance.domain.limits import Limits, Reason, faults_of
-from appliance.engine.basal import Basal, profile_of
+from appliance.domain.limits import DOSE_GRID_UU, MIN_DOSE_UU, Limits, Reason, faults_of
+from appliance.engine.basal import Basal
 from appliance.engine.context import Context
 from appliance.engine.desk import Answers, Desk
 from appliance.engine.messages import Asked
 from appliance.engine.motor import Motor
-from appliance.errors import BadProfile
 
-_MAX_PROFILES = 12
+_MAX_QUICK_UU = 5_000_000
 
 
 class SettingsDesk(Desk):
@@ -27,83 +26,25 @@ class SettingsDesk(Desk):
     @property
     def verbs(self) -> Mapping[str, Answers]:
         return {
-            "basal.show": self._show_basal,
-            "basal.import": self._import_profile,
-            "basal.use": self._use_profile,
+            "quick.show": self._show_quick,
+            "quick.set": self._set_quick,
             "limits.show": self._show_limits,
             "limits.set": self._set_limits,
         }
 
-    # ------------------------------------------------------------------ basal profiles
+    # ------------------------------------------------------------------ the quick bolus
 
-    def _show_basal(self, asked: Asked) -> None:
-        settings = self._c.book.settings
-        self._done(
-            asked,
-            {
-                "active": settings.get("basal.active"),
-                "profiles": settings.get("basal.profiles", {}),
-                "rate_uu_per_h": self._basal.rate_uu_per_h(),
-            },
-        )
+    def _show_quick(self, asked: Asked) -> None:
+        self._done(asked, {"step_uu": self._c.book.settings.get("quick_step_uu")})
 
-    def _import_profile(self, asked: Asked) -> None:
-        name, segments = asked.params["name"], asked.params["segments"]
-        profiles = dict(self._c.book.settings.get("basal.profiles", {}))
-        try:
-            profile_of(name, segments)
-        except BadProfile as fault:
-            self._refuse(asked, [Reason("bad_profile", text) for text in fault.faults])
+    def _set_quick(self, asked: Asked) -> None:
+        step_uu = asked.params["step_uu"]
+        if not MIN_DOSE_UU <= step_uu <= _MAX_QUICK_UU or step_uu % DOSE_GRID_UU:
+            allowed = f"{MIN_DOSE_UU} to {_MAX_QUICK_UU}, in steps of {DOSE_GRID_UU}"
+            text = f"step_uu = {step_uu} is out of range: {allowed}"
+            self._refuse(asked, [Reason("out_of_range", text, "step_uu", str(step_uu), allowed)])
             return
-        reasons = []
-        if name in profiles and not asked.params["replace"]:
-            reasons.append(
-                Reason(
-                    "exists", f"a profile {name!r} is there already: say --replace", "name", name
-                )
-            )
-        if name not in profiles and len(profiles) >= _MAX_PROFILES:
-            reasons.append(
-                Reason("too_many", f"there are {_MAX_PROFILES} profiles already", "name", name)
-            )
-        reasons += self._over_basal_limit(name, segments)
-        if reasons:
-            self._refuse(asked, reasons)
-            return
-        profiles[name] = [dict(one) for one in segments]
-        in_use = self._c.book.settings.get("basal.active") == name
-        then = self._basal.anchor_anew if in_use else None
-        self._set(asked, "basal.profiles", profiles, then)
-
-    def _over_basal_limit(self, name: str, segments: Sequence[Mapping[str, int]]) -> list[Reason]:
-        limits = self._c.limits
-        most = limits.max_basal_uu_per_h if limits else self._c.machine.ceilings.max_basal_uu_per_h
-        return [
-            Reason(
-                "over_limit",
-                f"{name}: segments[{at}].rate_uu_per_h = {one['rate_uu_per_h']} is over the limit "
-                f"of {most}",
-                "rate_uu_per_h",
-                str(one["rate_uu_per_h"]),
-                f"up to {most}",
-            )
-            for at, one in enumerate(segments)
-            if one["rate_uu_per_h"] > most
-        ]
-
-    def _use_profile(self, asked: Asked) -> None:
-        name = asked.params["name"]
-        profiles = self._c.book.settings.get("basal.profiles", {})
-        if name not in profiles:
-            known = ", ".join(sorted(profiles)) or "none"
-            reason = Reason("unknown_profile", f"no profile {name!r}; known: {known}", "name", name)
-            self._refuse(asked, [reason])
-            return
-        reasons = self._over_basal_limit(name, profiles[name])
-        if reasons:
-            self._refuse(asked, reasons)
-            return
-        self._set(asked, "basal.active", name, self._basal.anchor_anew)
+        self._set(asked, "quick_step_uu", step_uu)
 
     # ------------------------------------------------------------------ limits
 

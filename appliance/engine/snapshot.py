@@ -14,6 +14,8 @@ from appliance.engine.bolus import BolusDesk
 from appliance.engine.context import Context
 from appliance.engine.messages import CheckResult
 from appliance.engine.motor import Motor, Phase
+from appliance.engine.onboard import OnBoardDesk
+from appliance.engine.temp import TempBasal
 from appliance.records import Realtime
 
 
@@ -25,7 +27,9 @@ def snapshot_of(
     why: Sequence[str],
     motor: Motor,
     basal: Basal,
+    temp: TempBasal,
     desk: BolusDesk,
+    on_board: OnBoardDesk,
     alarms: AlarmBoard,
     lines: Sequence[CheckResult],
     realtime: Realtime | None,
@@ -52,9 +56,13 @@ def snapshot_of(
         "basal_uu_per_h": basal.rate_uu_per_h(),
         "scheduled_uu_per_h": basal.scheduled_uu_per_h(),
         "basal_held": basal.held_since_ns is not None,
+        "temp": temp.shown(basal.scheduled_uu_per_h()),
         "reservoir_uu": context.reservoir_uu,
         "delivering": motor.phase is Phase.ACTIVE and bool(motor.jobs),
         "bolus": desk.live_record(bolus) if bolus is not None else None,
+        "iob_uu": on_board.shown(),
+        "extended": desk.shown_extended(),
+        "quick_step_uu": book.settings.get("quick_step_uu"),
         "motor": motor.snapshot(),
         "confirmed_steps": book.confirmed_steps,
         "maximum_steps": book.maximum_steps + context.uncounted_steps(),

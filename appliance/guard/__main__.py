@@ -18,13 +18,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from appliance.adapters.clock import Start, SystemClock, real_monotonic_ns
 from appliance.adapters.realtime import take_realtime
 from appliance.adapters.wires import Wire, listen
-from appliance.config import Config, load
 from appliance.errors import BadConfiguration, PinFault, ProtocolFault, PumpError, WireLost
 from appliance.guard.core import Budgets, Guard, Outputs, PinReading, Result, Timing
+from appliance.guard.facts import Facts, facts_from
 from appliance.guard.store import MemoryFile, Saver
 from appliance.records import Bye, Hello, Record, Role
 from drivers.assembly import GuardHardware, guard_hardware
@@ -36,24 +37,23 @@ _REWIND_BUDGET_U = 310
 _log = logging.getLogger("pump-guard")
 
 
-def budgets(config: Config) -> Budgets:
+def budgets(facts: Facts) -> Budgets:
     """Work out the hourly budgets in microsteps: dose 1.5 x the hourly ceiling, prime 60 U, rewind
     310 U.
 
     The guard's own arithmetic, in whole picolitres of a microstep rounded down, so that a budget
     errs on the large side by less than a step and never shares a rounding with `pumpd`.
     """
-    table = config.mechanics
-    turn_fl = 314_159_265 * table.bore_um**2 * table.lead_um // (4 * 10**8)
+    turn_fl = 314_159_265 * facts.bore_um**2 * facts.lead_um // (4 * 10**8)
     # um^3 are femtolitres; 1 U is 10^12 / concentration of them.
-    steps_of_turn = table.full_steps * table.microsteps
+    steps_of_turn = facts.full_steps * facts.microsteps
 
     def steps(amount_uu: int) -> int:
-        volume_fl = amount_uu * 10**6 // table.concentration_u_per_ml
+        volume_fl = amount_uu * 10**6 // facts.concentration_u_per_ml
         return volume_fl * steps_of_turn // turn_fl + 1
 
     return Budgets(
-        dose_steps=steps(config.ceilings.hourly_uu * 3 // 2),
+        dose_steps=steps(facts.hourly_uu * 3 // 2),
         prime_steps=steps(_PRIME_BUDGET_U * 1_000_000),
         rewind_steps=steps(_REWIND_BUDGET_U * 1_000_000),
     )
@@ -95,18 +95,18 @@ class Program:
     """The sockets, the pins and the file around one guard core."""
 
     def __init__(
-        self, config: Config, clock: SystemClock, pins: _Pins, listener: socket.socket
+        self, facts: Facts, clock: SystemClock, pins: _Pins, listener: socket.socket
     ) -> None:
         self._clock = clock
         self._pins = pins
         self._listener = listener
-        self._file = MemoryFile(config.paths.state / "guard")
+        self._file = MemoryFile(Path(facts.state) / "guard")
         self._guard = Guard(
             timing=Timing.at(clock.speed),
-            budgets=budgets(config),
+            budgets=budgets(facts),
             memory=self._file.load(),
-            readback=config.safety.readback == "required",
-            one_shot=config.safety.one_shot == "present",
+            readback=facts.readback is not None,
+            one_shot=facts.one_shot,
             pid=os.getpid(),
         )
         self._saver = Saver(self._file)
@@ -137,14 +137,15 @@ class Program:
     def _wait(self, wake_ns: int) -> None:
         sources: list[socket.socket | Wire] = [self._listener, *self._new, *self._wires.values()]
         readable, _, _ = select.select(sources, [], [], self._clock.real_timeout_s(wake_ns))
-        if self._listener in readable:
-            self._accept()
-        for wire in [one for one in self._new if one in readable]:
-            self._greet(wire)
+        # Who has gone is known to have gone before somebody comes in his place.
         for role in list(self._wires):
             wire = self._wires[role]
             if wire in readable:
                 self._receive(role, wire)
+        for wire in [one for one in self._new if one in readable]:
+            self._greet(wire)
+        if self._listener in readable:
+            self._accept()
 
     def _turn(self) -> Result:
         now_ns = self._clock.monotonic_ns()
@@ -204,7 +205,7 @@ class Program:
                 self._wires[known] = wire
                 self._guard.joined(self._clock.monotonic_ns(), known, hello)
                 self._mail += [(known, record) for record in rest]
-                if known is Role.PUMPD:
+                if known is not Role.STEPPER:
                     self._send(known, self._guard.greeting())
             case _:
                 wire.close()
@@ -234,42 +235,55 @@ class Program:
             _log.error("%s: %s", fault.code, fault)
 
 
+def _begin_anew(facts: Facts, clock_file: Path | None) -> NoReturn:
+    """Run this program again in this process, without what reading the configuration took."""
+    words = [sys.executable, "-P", "-m", "appliance.guard", f"--facts={facts.text()}"]
+    if clock_file is not None:
+        words.append(f"--clock-file={clock_file}")
+    os.execv(sys.executable, words)  # noqa: S606 - no shell is meant
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the guard; exit status 0 after SIGTERM, 2 for a bad configuration, 1 for anything
     else.
     """
     parser = argparse.ArgumentParser(prog="pump-guard", description=__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="the machine's configuration")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--config", type=Path, help="the machine's configuration")
+    source.add_argument("--facts", type=facts_from, help="what it holds; a person never types it")
     parser.add_argument("--clock-file", type=Path, help="the demo's start instant and speed")
     words = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(levelname)s: %(message)s")
     try:
-        config, _ = load(words.config)
-        clock = SystemClock(
-            config.pump.zone, Start.load(words.clock_file) if words.clock_file else None
-        )
-        listener = listen(config.paths.runtime / "guard.sock")
-        pins = config.pins
+        if words.facts is None:
+            # Only now: what reads a configuration stays in memory, and the guard's is locked.
+            from appliance.guard.reading import read_facts
+
+            _begin_anew(read_facts(words.config), words.clock_file)
+        facts: Facts = words.facts
+        clock = SystemClock(facts.zone, Start.load(words.clock_file) if words.clock_file else None)
+        runtime = Path(facts.runtime)
+        listener = listen(runtime / "guard.sock")
         factories = build_factory(
-            pins.factory,
+            facts.factory,
             owner="pump-guard",
             now_ns=real_monotonic_ns,
-            bench_socket=config.paths.runtime / "pins.sock",
-            work_dir=config.paths.runtime if pins.factory != "bench" else None,
+            bench_socket=runtime / "pins.sock",
+            work_dir=runtime if facts.factory != "bench" else None,
         )
         hardware = guard_hardware(
             factories,
-            enable_n=pins.enable_n,
-            alive=pins.alive,
-            readback=pins.readback if config.safety.readback == "required" else None,
-            enable_feedback_n=pins.enable_feedback_n,
-            stop_button_n=pins.stop_button_n if config.safety.stop_button else None,
-            buzzer=pins.buzzer,
-            lamp_high=pins.lamp_high,
-            lamp_medium=pins.lamp_medium,
-            lamp_low=pins.lamp_low,
+            enable_n=facts.enable_n,
+            alive=facts.alive,
+            readback=facts.readback,
+            enable_feedback_n=facts.enable_feedback_n,
+            stop_button_n=facts.stop_button_n,
+            buzzer=facts.buzzer,
+            lamp_high=facts.lamp_high,
+            lamp_medium=facts.lamp_medium,
+            lamp_low=facts.lamp_low,
         )
-        program = Program(config, clock, _Pins(hardware), listener)
+        program = Program(facts, clock, _Pins(hardware), listener)
     except BadConfiguration as fault:
         for text in fault.faults:
             _log.error("%s: %s", fault.source, text)

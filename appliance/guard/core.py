@@ -26,6 +26,7 @@ from appliance.records import (
     Beat,
     Button,
     Bye,
+    CheckedRow,
     Counted,
     Direction,
     Enable,
@@ -49,6 +50,7 @@ from appliance.records import (
 _MS = 1_000_000
 _OFF_BY = 2
 _NO_HEAD = Head(0, 0, 0, 0, 0)
+_NO_ROW = CheckedRow(0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ class Memory:
     lifetime_steps: int = 0
     trip: int = 0
     head: Head = _NO_HEAD
+    checked: CheckedRow = _NO_ROW
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +198,7 @@ class Guard:
         self._issued = remembered.issued_steps
         self._lifetime = remembered.lifetime_steps
         self._head = remembered.head
+        self._checked = remembered.checked
         self._trip = Trip(remembered.trip)
         self._trip_detail = 0
         self._trip_at_ns = 0
@@ -206,9 +210,10 @@ class Guard:
         self._lease_left = 0
         self._last_lease = 0
         self._spent: deque[tuple[int, int, int]] = deque()
+        self._hour_steps: dict[int, int] = {}
         self._pumpd = False
         self._alive_heard_ns = 0
-        self._stepper = False
+        self._stepper_run: int | None = None
         self._beat_ns = 0
         self._armed = False
         self._want = False
@@ -263,8 +268,9 @@ class Guard:
                 self._waits = False
                 self._judge_silence(now_ns)
         self._judge_counts(now_ns)
+        was_on = self._is_on()
         self._judge_feedback(now_ns, reading)
-        self._decide(now_ns, reading)
+        self._decide(now_ns, reading, was_on=was_on)
         self._feed(now_ns)
         self._report(now_ns)
         self._wake_ns = min(self._next_alive_ns, self._next_judge_ns)
@@ -272,20 +278,34 @@ class Guard:
             self._outputs(now_ns),
             self._to_pumpd,
             self._to_stepper,
-            self._memory() if self._save else None,
+            self.memory if self._save else None,
             self._wake_ns,
         )
         # A trip between two turns, for a wire or a pin, goes out with the next one.
         self._to_pumpd, self._to_stepper, self._save = [], [], False
         return result
 
+    def retime(self, now_ns: int, timing: Timing) -> None:
+        """Take other times from now on, as if every beat until now had come and been answered.
+
+        For virtual time, where beats are events only while something is wrong.
+        """
+        self._t = timing
+        self._next_alive_ns = self._next_judge_ns = self._next_report_ns = now_ns
+        self._beat_ns = max(self._beat_ns, now_ns)
+        self._alive_heard_ns = max(self._alive_heard_ns, now_ns)
+        self._extra_sample = None
+        self._wake_ns = now_ns
+        if self._toggled_ns is not None:
+            self._toggled_ns = now_ns
+
     def joined(self, now_ns: int, role: Role, hello: Hello) -> Result | None:
         """Take a new wire; its hello is its first record."""
         if role is Role.PUMPD:
             self._pumpd = True
             self._alive_heard_ns = now_ns
-        else:
-            self._stepper = True
+        elif role is Role.STEPPER:
+            self._stepper_run = hello.run
             self._beat_ns = now_ns
             self._armed = self._want = False
             if hello.run != self._run:
@@ -293,7 +313,9 @@ class Guard:
         return None
 
     def greeting(self) -> list[Record]:
-        """Return what `pumpd` is told on its hello: the run that the guard saw, and its head."""
+        """Return what `pumpd` and a visitor are told on their hello: the run that the guard saw,
+        the ledger's head, and the row that a full check has passed.
+        """
         return [
             GuardHello(
                 self._run,
@@ -308,6 +330,7 @@ class Guard:
                 self._pid,
             ),
             self._head,
+            self._checked,
         ]
 
     def left(self, now_ns: int, role: Role, *, clean: bool) -> None:
@@ -317,10 +340,11 @@ class Guard:
                 self._trip_now(Trip.PUMPD_LOST, 0, now_ns)
             self._pumpd = False
             self._sounding = True  # a pause needs a pumpd that ends it
-        else:
+        elif role is Role.STEPPER:
+            # One of an older run is nobody's loss: since the re-arm it could do nothing more.
             if self._stepper and not clean:
                 self._trip_now(Trip.STEPPER_LOST, 0, now_ns)
-            self._stepper = False
+            self._stepper_run = None
             self._armed = self._want = False
 
     def pin_fault(self, now_ns: int) -> None:
@@ -366,6 +390,7 @@ class Guard:
             motion = self._leases[0].motion if self._leases else Motion.DOSE
             taken = min(left, self._lease_left) if self._leases else left
             self._spent.append((now_ns, int(motion), taken))
+            self._hour_steps[int(motion)] = self._hour_steps.get(int(motion), 0) + taken
             left -= taken
             if self._leases:
                 self._lease_left -= taken
@@ -373,9 +398,9 @@ class Guard:
                     self._leases.popleft()
                     self._lease_left = self._leases[0].steps if self._leases else 0
         while self._spent and self._spent[0][0] <= now_ns - self._t.hour_ns:
-            self._spent.popleft()
-        for motion in Motion:
-            spent = sum(count for _, kind, count in self._spent if kind == motion)
+            _, motion, gone = self._spent.popleft()
+            self._hour_steps[motion] -= gone
+        for motion, spent in self._hour_steps.items():
             if spent > self._budgets.of(motion):
                 self._trip_now(Trip.BUDGET, spent, now_ns)
 
@@ -386,6 +411,11 @@ class Guard:
             if isinstance(record, Beat) and record.run == self._run:
                 self._beat(now_ns, record)
             return
+        if isinstance(record, CheckedRow):
+            self._checked = record
+            self._save = True
+        if role is Role.VISITOR:
+            return  # whatever else it says: it has no part in delivery
         self._alive_heard_ns = now_ns
         match record:
             case Lease() as lease:
@@ -408,7 +438,7 @@ class Guard:
                 self._take_signal(now_ns, signal)
             case SignalCheck():
                 self._check_since_ns = now_ns
-            case Alive() | Bye() | Hello():
+            case Alive() | Bye() | CheckedRow() | Hello():
                 pass
             case _:
                 self._trip_now(Trip.BAD_RECORD, record.KIND, now_ns)
@@ -545,10 +575,15 @@ class Guard:
 
     # ------------------------------------------------------------------ ENABLE and the rest
 
+    @property
+    def _stepper(self) -> bool:
+        """Say whether the stepper of this run is there."""
+        return self._stepper_run == self._run
+
     def _is_on(self) -> bool:
         return self._enable and self._seen_on
 
-    def _decide(self, now_ns: int, reading: PinReading) -> None:
+    def _decide(self, now_ns: int, reading: PinReading, *, was_on: bool) -> None:
         may = (
             self._trip is Trip.NONE
             and self._stepper
@@ -557,7 +592,6 @@ class Guard:
             and self._wish != self._barred_wish
         )
         enable = self._want and may
-        was_on = self._is_on()
         if enable and not self._enable:
             self._enable_since_ns = now_ns
             self._seen_on = False
@@ -624,7 +658,9 @@ class Guard:
         self._next_report_ns = now_ns + self._t.report_ns
         self._to_pumpd.append(Counted(*totals, self._turns))
 
-    def _memory(self) -> Memory:
+    @property
+    def memory(self) -> Memory:
+        """Return what the file should keep."""
         return Memory(
             self._run,
             self._counted,
@@ -634,4 +670,5 @@ class Guard:
             self._lifetime,
             int(self._trip),
             self._head,
+            self._checked,
         )

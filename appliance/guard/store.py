@@ -17,12 +17,16 @@ from pathlib import Path
 
 from appliance.errors import LedgerFault
 from appliance.guard.core import Memory
-from appliance.records import Head
+from appliance.records import CheckedRow, Head
 
 _SLOT = 512
-_NUMBERS = len(fields(Memory)) - 1
-_LAYOUT = struct.Struct(f"<4sqq{_NUMBERS}q5q")
-_MAGIC = b"BPG1"
+_NUMBERS = len(fields(Memory)) - 2
+_HEAD = 5
+_MAGIC = b"BPG2"
+_LAYOUTS = {
+    b"BPG1": struct.Struct(f"<4sqq{_NUMBERS}q{_HEAD}q"),  # without a checked row
+    _MAGIC: struct.Struct(f"<4sqq{_NUMBERS}q{_HEAD}q{_HEAD}q"),
+}
 
 
 class MemoryFile:
@@ -46,16 +50,17 @@ class MemoryFile:
         found: list[tuple[int, Memory]] = []
         for at in (0, _SLOT):
             slot = raw[at : at + _SLOT]
-            if len(slot) < _LAYOUT.size + 32:
+            layout = _LAYOUTS.get(slot[:4])
+            if layout is None or len(slot) < layout.size + 32:
                 continue
-            packed, digest = slot[: _LAYOUT.size], slot[_LAYOUT.size : _LAYOUT.size + 32]
+            packed, digest = slot[: layout.size], slot[layout.size : layout.size + 32]
             if hashlib.sha256(packed).digest() != digest:
                 continue
-            magic, generation, _, *numbers = _LAYOUT.unpack(packed)
-            if magic == _MAGIC:
-                run, counted, doubtful, apart, issued, lifetime, trip, *head = numbers
-                memory = Memory(run, counted, doubtful, apart, issued, lifetime, trip, Head(*head))
-                found.append((generation, memory))
+            _, generation, _, *numbers = layout.unpack(packed)
+            run, counted, doubtful, apart, issued, lifetime, trip, *rows = numbers
+            head, checked = Head(*rows[:_HEAD]), CheckedRow(*(rows[_HEAD:] or [0] * _HEAD))
+            memory = Memory(run, counted, doubtful, apart, issued, lifetime, trip, head, checked)
+            found.append((generation, memory))
         if not found:
             return None
         self._generation, memory = max(found, key=lambda one: one[0])
@@ -66,8 +71,9 @@ class MemoryFile:
         written to the same slot, since only the other one is known to be whole.
         """
         generation = self._generation + 1
-        *plain, _ = astuple(memory)
-        packed = _LAYOUT.pack(_MAGIC, generation, 0, *plain, *astuple(memory.head))
+        *plain, _, _ = astuple(memory)
+        rows = (*astuple(memory.head), *astuple(memory.checked))
+        packed = _LAYOUTS[_MAGIC].pack(_MAGIC, generation, 0, *plain, *rows)
         slot = (packed + hashlib.sha256(packed).digest()).ljust(_SLOT, b"\0")
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         descriptor = os.open(self._path, flags, 0o640)

@@ -25,6 +25,7 @@ from appliance.client.wire import Code
 from appliance.config import Config, load
 from appliance.errors import BadConfiguration, LedgerFault, PumpError
 from appliance.keeper.history import History
+from appliance.keeper.nightly import NightlyThread, full_check
 
 _log = logging.getLogger("pump-keeper")
 _ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -86,7 +87,9 @@ class Desk(threading.Thread):
 
 def serve(config: Config, clock: SystemClock) -> None:
     """Serve until a signal asks for the end. Raises PumpError or OSError where it cannot begin."""
-    desk = Desk(History(config.paths.state / "ledger.db"), _died)
+    ledger, guard = config.paths.state / "ledger.db", config.paths.runtime / "guard.sock"
+    desk = Desk(History(ledger), _died)
+    nightly = NightlyThread(lambda: full_check(ledger, guard), _died)
     bench = config.pins.factory == "bench"
 
     def hello() -> Mapping[str, Any]:
@@ -110,10 +113,12 @@ def serve(config: Config, clock: SystemClock) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # in every thread; this one waits for them
     server.start()
     desk.start()
+    nightly.start()
     notifier = Notifier()
     notifier.say("READY=1")
     signal.sigwait(_ENDS)
     notifier.say("STOPPING=1")
+    nightly.end()
     server.close()
     desk.end()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.adapters.ledger import connect_to_read
-from appliance.domain.units import NS_PER_S, format_dose
+from appliance.domain.units import NS_PER_S, format_dose, format_rate
 from appliance.errors import LedgerFault
 
 MOST_ROWS = 500
@@ -150,6 +150,9 @@ class History:
         shown["kind"] = body.get("dose")
         shown["rate_uu_per_h"] = body.get("rate_uu_per_h")
         shown["by"] = body.get("by")
+        for name in _PARTS:
+            if name in body:
+                shown[name] = body[name]
         shown["ended_utc_ns"] = end and end["utc_ns"]
         outcome = end["body"] if end else self._so_far(db, seq, body)
         for name in _OUTCOME:
@@ -179,6 +182,7 @@ class History:
         return int(steps + more)
 
 
+_PARTS = ("whole_uu", "extended_uu", "duration_s", "part_of", "extended_id", "temp")
 _OUTCOME = (
     "programmed_uu",
     "programmed_steps",
@@ -300,6 +304,34 @@ def _signals(body: Mapping[str, Any]) -> str:
             return f"light and sound {event} ({who})"
 
 
+def _setting(body: Mapping[str, Any]) -> str:
+    name, old, new, by = (body.get(key) for key in ("name", "old", "new", "by"))
+    profile = str(name).removeprefix("basal.profile.")
+    if profile == name:
+        return f"{name}: {old} to {new} (by {by})"
+    if new is None:
+        return f"basal profile {profile} deleted (by {by})"
+    parts = [
+        f"{minute // 60:02d}:{minute % 60:02d} {format_rate(int(one.get('rate_uu_per_h') or 0))}"
+        for one in new
+        for minute in [int(one.get("start_min_of_day") or 0)]
+    ]
+    return f"basal profile {profile} {'changed' if old else 'kept'} (by {by}): {', '.join(parts)}"
+
+
+def _temp(body: Mapping[str, Any]) -> str:
+    percent = body.get("temp") == "percent"
+    value = int(body.get("value") or 0)
+    what = f"temporary basal of {f'{value} %' if percent else format_rate(value)}"
+    if body.get("event") == "ended":
+        return f"{what} ended: {body.get('why')}"
+    begun = "goes on" if body.get("event") == "goes_on" else "began"
+    minutes = int(body.get("duration_s") or 0) // 60
+    by = f" (by {body['by']})" if body.get("by") else ""
+    notices = "".join(f"; {one}" for one in body.get("notices") or [])
+    return f"{what} for {minutes} min {begun}{by}{notices}"
+
+
 _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "start": lambda b: (
         f"pumpd {b.get('version')} started"
@@ -312,7 +344,7 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     ),
     "end": lambda b: f"ended: {b.get('why')}",
     "state": lambda b: f"{b.get('from')} to {b.get('to')}: {b.get('why')}",
-    "setting": lambda b: f"{b.get('name')}: {b.get('old')} to {b.get('new')} (by {b.get('by')})",
+    "setting": _setting,
     "alarm": lambda b: f"{b.get('priority')} {b.get('code')} {b.get('event')}: {b.get('text')}",
     "signals": _signals,
     "line": _line_words,
@@ -328,6 +360,10 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
         f"{b.get('worst_ns')} ns; put back by {b.get('shift_ns')} ns in all"
     ),
     "refused": _reasons,
+    "temp": _temp,
+    "schedule": lambda b: (
+        f"the schedule asks for {format_rate(int(b.get('rate_uu_per_h') or 0))} from here on"
+    ),
 }
 
 

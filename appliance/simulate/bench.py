@@ -9,8 +9,10 @@ says otherwise.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
+from zoneinfo import ZoneInfo
 
 from appliance.client.messages import GUARDED
 from appliance.domain.limits import Limits
@@ -62,6 +64,9 @@ class Refusal(Exception):
 class VirtualBench:
     """One pump on one bench. Every verb runs the clock only as far as its answer needs."""
 
+    _watched = True
+    _start_utc_ns = _START_UTC_NS
+
     def __init__(
         self,
         *,
@@ -77,6 +82,9 @@ class VirtualBench:
         signals: str = "feedback",
         sensors_ms: int = 0,
         compliance_nl_per_kpa: float = 20.0,
+        lease_uu: int = 50_000,
+        zone: str = "",
+        start_utc_ns: int | None = None,
     ) -> None:
         """Build it, let its self-test run, and unless told otherwise set it up and start basal.
 
@@ -84,6 +92,7 @@ class VirtualBench:
         a run that much faster; doses, schedules and counts are the same. Faults need ``pace`` 1.
         With ``sensors_ms`` force sensor and alarm feedback are read as often as that; ``signals``
         is who checks light and sound at a start.
+        ``zone`` such as "Europe/Berlin" moves local time at the zone's own instants.
         """
         table = {
             "bore_um": 8_660,
@@ -95,9 +104,13 @@ class VirtualBench:
         one_shot = "present" if pace == 1 else "none"
         self._pace = pace
         self.now_ns = 1_000 * NS_PER_S
-        self.wall_ns = _START_UTC_NS
+        self._outages_ns = 0
+        begun_utc_ns = self._start_utc_ns if start_utc_ns is None else start_utc_ns
+        self._wall_offset_ns = begun_utc_ns - self.now_ns
+        self.synchronised = False
+        self._zone = ZoneInfo(zone) if zone else None
         self.boot = 1
-        self.mechanics = Mechanics.of(**table, concentration_u_per_ml=100, hold=hold)
+        self.mechanics = Mechanics.of(**{"concentration_u_per_ml": 100, **table}, hold=hold)
         self.ledger: Ledger = ledger if ledger is not None else FakeLedger()
         self.bench = MockBench(
             BenchSettings(
@@ -111,12 +124,13 @@ class VirtualBench:
                 start_ns=self.now_ns,
                 compliance_nl_per_kpa=compliance_nl_per_kpa,
             ),
-            lambda: self.now_ns,
+            lambda: self.now_ns + self._outages_ns,
         )
         self._readback, self._stop_button, self._hold = readback, stop_button, hold
         self._signals, self._sensors_ns = signals, sensors_ms * NS_PER_MS
         self._over = False
         self.pin = ""
+        self._lease_uu = lease_uu
         self._runs = 0
         self._tokens = 0
         self._connection = 1
@@ -143,11 +157,11 @@ class VirtualBench:
         self._next_reading_ns = self.now_ns if sensors_ms else NO_LIMIT
         self.start_guard()
         self.start_pump()
-        self.run_until(lambda: self.state != "starting", 20)
+        self.run_until(lambda: self.state != "starting", 20 * pace)
         if set_up:
             self.ask("limits.set", **_plain(limits))
             segments = [{"start_min_of_day": 0, "rate_uu_per_h": basal_uu_per_h}]
-            self.ask("basal.import", name="Day", segments=segments, replace=False)
+            self.ask("basal.import", name="Day", segments=segments, replace=False, confirm=True)
             self.ask("basal.use", name="Day")
             self.ask("cartridge.load", amount_uu=300_000_000)
             self.ask("resume")
@@ -166,7 +180,17 @@ class VirtualBench:
     @property
     def truth_steps(self) -> int:
         """Return the steps that really moved forward."""
-        return int(self.plant.status(self.now_ns)["steps_forward"])
+        return int(self.plant.status(self.plant_ns)["steps_forward"])
+
+    @property
+    def plant_ns(self) -> int:
+        """Return the plant's instant: the programs' own clock begins anew with each boot."""
+        return self.now_ns + self._outages_ns
+
+    @property
+    def wall_ns(self) -> int:
+        """Return the wall clock, UTC in ns."""
+        return self.plant_ns + self._wall_offset_ns
 
     @property
     def state(self) -> str:
@@ -181,7 +205,7 @@ class VirtualBench:
     def ask(self, method: str, **params: Any) -> Mapping[str, Any]:  # noqa: ANN401
         """Ask the pump as a client would; return its result, or raise Refusal."""
         token = self.send(method, **params)
-        self.run_until(lambda: token in self._answers, 30)
+        self.run_until(lambda: token in self._answers, 30 * self._pace)
         answer = self._answers.pop(token)
         if isinstance(answer, m.Done):
             return answer.result
@@ -214,11 +238,28 @@ class VirtualBench:
             self._wakes["stepper"] = self.now_ns
             self._post(m.StopSent(self._runs, self._stops))
 
-    def start_bolus(self, units: str, *, request_id: str = "", speed: str = "normal") -> str:
-        """Review and confirm a bolus such as "2.5"; return its id once the pump has accepted it."""
+    def start_bolus(
+        self,
+        units: str,
+        *,
+        request_id: str = "",
+        speed: str = "normal",
+        extend: str = "0",
+        over_s: int = 0,
+    ) -> str:
+        """Review and confirm a bolus such as "2.5"; return its id once the pump has accepted it.
+
+        ``extend`` of it go out over ``over_s`` seconds.
+        """
         self._ids += 1
         request_id = request_id or str(uuid5(_IDS, str(self._ids)))
-        dose = {"request_id": request_id, "amount_uu": int(parse_dose(units)), "speed": speed}
+        dose: dict[str, Any] = {
+            "request_id": request_id,
+            "amount_uu": int(parse_dose(units)),
+            "speed": speed,
+        }
+        if over_s:
+            dose |= {"extended_uu": int(parse_dose(extend)), "extended_s": over_s}
         review = self.ask("bolus.review", **dose)
         if review["token"] is None:
             raise Refusal(tuple(one["text"] for one in review["reasons"]))
@@ -269,26 +310,39 @@ class VirtualBench:
             self._jump(next_ns)
             self._turn()
 
+    def set_zone(self, zone: str) -> None:
+        """Move to another zone: local time jumps, UTC and the monotonic clock do not."""
+        self._zone = ZoneInfo(zone)
+        self._post(m.ClockRead(self._reading()))
+
     def set_wall(self, step_s: int) -> None:
         """Step the wall clock; the monotonic one knows nothing of it."""
-        self.wall_ns += step_s * NS_PER_S
+        self._wall_offset_ns += step_s * NS_PER_S
         self._post(m.ClockRead(self._reading()))
 
     def _jump(self, now_ns: int) -> None:
-        self.wall_ns += max(0, now_ns - self.now_ns)
         self.now_ns = max(self.now_ns, now_ns)
         self.bench.advance()
 
     def _next_ns(self) -> int:
         wakes = [at for name, at in self._wakes.items() if self._is_up(name)]
-        return max(self.now_ns, min([*wakes, self.bench.next_event_ns, self._next_reading_ns]))
+        plant_ns = self.bench.next_event_ns - self._outages_ns
+        return max(self.now_ns, min([*wakes, plant_ns, self._next_reading_ns]))
 
     def _is_up(self, name: str) -> bool:
-        alive = {"pump": self.pump, "guard": self.guard, "stepper": self.stepper}[name]
-        return alive is not None and name not in self.frozen
+        core = self.guard if name == "guard" else self.pump if name == "pump" else self.stepper
+        return core is not None and name not in self.frozen
 
     def _reading(self) -> ClockReading:
-        return ClockReading(self.now_ns, self.wall_ns, 0, ClockQuality.SET)
+        quality = ClockQuality.SYNCHRONISED if self.synchronised else ClockQuality.SET
+        return ClockReading(self.now_ns, self.wall_ns, self._offset_s(), quality)
+
+    def _offset_s(self) -> int:
+        if self._zone is None:
+            return 0
+        seen = datetime.fromtimestamp(0, UTC) + timedelta(seconds=self.wall_ns // NS_PER_S)
+        offset = seen.astimezone(self._zone).utcoffset()
+        return int(offset.total_seconds()) if offset else 0
 
     # ------------------------------------------------------------------ programs
 
@@ -298,7 +352,7 @@ class VirtualBench:
         lines = guard_hardware(self.bench.factories, readback=readback, **_PINS)
         self._guard_lines = lines
         self.guard = guards.Guard(
-            timing=guards.Timing.at(self._pace),
+            timing=self._guard_timing(),
             budgets=guards.Budgets(
                 self.mechanics.steps_within(90_000_000),
                 self.mechanics.steps_within(60_000_000),
@@ -314,9 +368,7 @@ class VirtualBench:
 
     def start_pump(self) -> None:
         """Start `pumpd` on what the ledger holds."""
-        book = Book()
-        for row in self.ledger.rows():
-            book.apply(row)
+        book = self._fold()
         self.pump = Pump(
             self._machine(),
             book,
@@ -324,9 +376,23 @@ class VirtualBench:
             ledger_lines=[m.CheckResult("ledger", ok=True, text=f"{book.seq} rows")],
             new_run=self._new_run,
             secret=b"virtual",
+            watched=self._watched,
         )
         self._wakes["pump"] = self.now_ns
         self._to_pump = []
+
+    def _fold(self) -> Book:
+        """Return what the ledger adds up to."""
+        book = Book()
+        for row in self.ledger.rows():
+            book.apply(row)
+        return book
+
+    def _guard_timing(self) -> guards.Timing:
+        return guards.Timing.at(self._pace)
+
+    def _stepper_timing(self) -> steppers.Timing:
+        return steppers.Timing.at(self._pace, 2_000 // self._pace)
 
     def kill_pump(self) -> None:
         """Kill `pumpd`, and with it the stepper: whatever was not durable is gone."""
@@ -339,9 +405,13 @@ class VirtualBench:
             self._guard_joined = False
             self._wakes["guard"] = self.now_ns
 
-    def stop_pump(self) -> None:
-        """End `pumpd` cleanly, as SIGTERM does."""
+    def terminate(self) -> None:
+        """Tell `pumpd` to end, as SIGTERM does."""
         self._post(m.Terminate("SIGTERM"))
+
+    def stop_pump(self) -> None:
+        """End `pumpd` cleanly."""
+        self.terminate()
         self.run_until(lambda: self.pump is None, 10)
 
     def kill_stepper(self) -> None:
@@ -393,7 +463,7 @@ class VirtualBench:
         self.stepper = steppers.Stepper(
             run=run,
             ratio=steppers.Ratio(ratio.ratio_uu, ratio.ratio_steps, ratio.quantum_steps),
-            timing=steppers.Timing.at(self._pace, 2_000 // self._pace),
+            timing=self._stepper_timing(),
             axis=lines.axis,
             end_stop=lines.end_stop,
             driver_fault=lines.driver_fault,
@@ -415,7 +485,7 @@ class VirtualBench:
             name="Virtual bench",
             fluid="water",
             mechanics=self.mechanics,
-            lease_uu=50_000,
+            lease_uu=self._lease_uu,
             ceilings=Limits(25_000_000, 60_000_000, 300_000_000, 35_000_000, 3_600),
             hold=self._hold,
             readback=self._readback,
@@ -451,14 +521,20 @@ class VirtualBench:
         if self._next_reading_ns <= self.now_ns:
             self._next_reading_ns = self.now_ns + self._sensors_ns
             self._read_sensors()
+        wakes = self._wakes
         for _ in range(1_000):
-            due = [name for name, at in self._wakes.items() if at <= self.now_ns]
-            due = [name for name in due if self._is_up(name)]
-            if not due:
+            now_ns = self.now_ns
+            guard = wakes["guard"] <= now_ns and self._is_up("guard")
+            stepper = wakes["stepper"] <= now_ns and self._is_up("stepper")
+            pump = wakes["pump"] <= now_ns and self._is_up("pump")
+            if guard:
+                self._turn_guard()
+            if stepper and self._is_up("stepper"):
+                self._turn_stepper()
+            if pump and self._is_up("pump"):
+                self._turn_pump()
+            if not (guard or stepper or pump):
                 return
-            for name in ("guard", "stepper", "pump"):
-                if name in due and self._is_up(name):
-                    getattr(self, f"_turn_{name}")()
         raise RuntimeError("the programs never come to rest at one instant")
 
     def _read_sensors(self) -> None:
@@ -488,13 +564,7 @@ class VirtualBench:
         )
         mail, self._to_guard = self._to_guard, []
         result = self.guard.turn(self.now_ns, mail, reading)
-        out = result.outputs
-        lines.alive.set(active=out.alive)
-        lines.enable.set(active=out.enable)
-        lines.buzzer.set(active=out.buzzer)
-        lines.lamps.high.set(active=out.lamp_high)
-        lines.lamps.medium.set(active=out.lamp_medium)
-        lines.lamps.low.set(active=out.lamp_low)
+        self._set(result.outputs)
         for record in result.to_stepper:
             self._to_stepper.append(record)
             self._wakes["stepper"] = self.now_ns
@@ -503,6 +573,16 @@ class VirtualBench:
         if result.save is not None:
             self._guard_memory = result.save
         self._wakes["guard"] = max(result.wake_ns, self.now_ns + 1)
+
+    def _set(self, out: guards.Outputs) -> None:
+        assert self._guard_lines is not None  # noqa: S101
+        lines = self._guard_lines
+        lines.alive.set(active=out.alive)
+        lines.enable.set(active=out.enable)
+        lines.buzzer.set(active=out.buzzer)
+        lines.lamps.high.set(active=out.lamp_high)
+        lines.lamps.medium.set(active=out.lamp_medium)
+        lines.lamps.low.set(active=out.lamp_low)
 
     def _from_guard(self, record: Record) -> None:
         self._post(m.FromGuard(record))
@@ -542,13 +622,19 @@ class VirtualBench:
             self._to_pump.insert(0, m.GuardUp())
             for record in self.guard.greeting():
                 self._from_guard(record)
-        events, self._to_pump = [m.ClockRead(self._reading()), *self._to_pump], []
+        events, self._to_pump = [*self._clock_events(), *self._to_pump], []
         if self.guard is not None:
             self._to_guard.append((Role.PUMPD, _ALIVE))
         effects, wake_ns = self.pump.turn(self.now_ns, events)
         self._wakes["pump"] = max(wake_ns, self.now_ns + 1)
+        pump = self.pump
         for effect in effects:
+            if self.pump is not pump:  # it was killed over one of them
+                return
             self._do(effect)
+
+    def _clock_events(self) -> list[m.Event]:
+        return [m.ClockRead(self._reading())]
 
     def _do(self, effect: m.Effect) -> None:
         match effect:

@@ -38,6 +38,8 @@ _NS_PER_H = 3_600_000_000_000
 _SLIPS_ALLOWED = 10
 _END_PART = 50
 """An end stop is left behind within this part of a whole rewind."""
+_KEPT_ALONE = 1  # of a lease's steps, where some are skipped: the last one is always a turn
+_KEPT_MERGED = 4  # two programmes may want one instant, and the second then waits its 2 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,21 @@ class _Running:
         elapsed_ns = max(0, min(at_ns, self.until_ns) - self.start_ns - self.shift_ns)
         return max(0, self.carry + self.per_ns * elapsed_ns - self.issued * self.per_step)
 
+    def owed_before(self, at_ns: int) -> int:
+        """Return how many steps fall due before ``at_ns`` and are not issued."""
+        if self.due_ns >= at_ns:
+            return 0
+        elapsed_ns = at_ns - 1 - self.start_ns - self.shift_ns
+        return max(0, (self.carry + self.per_ns * elapsed_ns) // self.per_step - self.issued)
+
+    @property
+    def last_due_ns(self) -> int:
+        """Return when the last step of a dose falls due."""
+        if self.steps == NO_LIMIT or self.per_ns == 0:
+            return NO_LIMIT
+        wait_ns = -(-(self.steps * self.per_step - self.carry) // self.per_ns)
+        return self.start_ns + self.shift_ns + wait_ns
+
     @property
     def interval_ns(self) -> int:
         return self.per_step * self.quantum // self.per_ns if self.per_ns else NO_LIMIT
@@ -209,12 +226,63 @@ class Stepper:
         self._beat(now_ns)
         return self._to_pumpd, self._to_guard, self._next_wake_ns(now_ns)
 
+    def retime(self, now_ns: int, timing: Timing) -> None:
+        """Take other times from now on, as if every beat until now had gone out and been answered.
+
+        For virtual time, where beats are events only while something is wrong.
+        """
+        self._t = timing
+        self._answered_ns = max(self._answered_ns, now_ns)
+        self._next_beat_ns = self._next_report_ns = now_ns
+
     def lost(self, now_ns: int) -> list[Record]:
         """End everything because a wire is gone; return the last records for `pumpd`."""
         self._to_pumpd = []
         self._end_all(End.WIRE_LOST, now_ns, 0)
         self._report(now_ns)
         return self._to_pumpd
+
+    def skip(self, until_ns: int) -> tuple[int, int]:
+        """Count the steps that fall due before ``until_ns`` as issued, without their edges; return
+        how many, and the instant of the last.
+
+        For virtual time at pulse level: whoever calls it tells the plant. It leaves the last steps
+        of a lease, of a dose and of a time to ``turn``, so that whatever is said of them is said at
+        the same instant as with edges. Skips nothing where a step would have to wait.
+        """
+        may = self._running and self._leases and self._enabled and self._bursting is None
+        if not may or self._stalled_since_ns is not None or self._test_left or self._deferred:
+            return 0, 0
+        motion = self._leases[0].motion
+        for one in self._running:
+            if one.motion != motion or one.quantum != 1 or one.interval_ns < 4 * _NS_PER_MS:
+                return 0, 0
+            until_ns = min(until_ns, one.until_ns, one.last_due_ns)
+        most = self._lease_left - (_KEPT_ALONE if len(self._running) == 1 else _KEPT_MERGED)
+        skipped, last_ns = 0, 0
+        while skipped < most:
+            one = min(self._running, key=lambda running: running.due_ns)
+            if one.due_ns >= until_ns:
+                break
+            steps = 1
+            if len(self._running) == 1:
+                steps = min(most, one.owed_before(until_ns))
+                one.issued += steps - 1
+                one.plan()
+            last_ns = one.due_ns
+            one.issued += 1
+            one.plan()
+            skipped += steps
+        if skipped:
+            self._last_step_ns = last_ns
+            self.issued_steps += skipped
+            self._lease_left -= skipped
+        return skipped, last_ns
+
+    @property
+    def stalled(self) -> bool:
+        """Say whether a step is due that waits for a lease or for ENABLE."""
+        return self._stalled_since_ns is not None
 
     # ------------------------------------------------------------------ mail
 
@@ -307,10 +375,13 @@ class Stepper:
         for programme in list(self._running):
             if programme.number == number:
                 self._finish(programme, End.STOPPED, now_ns, 0)
+        # What waits for a programme that was stopped would wait for ever: it ends, and is told.
         for programme in list(self._waiting):
-            if programme.number == number:
+            if number in (programme.number, programme.follows):
                 self._waiting.remove(programme)
                 self._report_end(programme, End.STOPPED, now_ns, 0)
+                if programme.number != number:
+                    self._stop_one(programme.number, now_ns)
 
     def _hear(self, now_ns: int, *, on: bool) -> None:
         self._answered_ns = now_ns
@@ -330,8 +401,15 @@ class Stepper:
         if now_ns - self._answered_ns > self._t.answer_ns and self._wants_enable(now_ns):
             self._end_all(End.DISABLED, now_ns, now_ns - self._answered_ns)
             return
-        programme = self._bursting or min(self._running, key=lambda one: one.due_ns)
-        due_ns = max(programme.due_ns, self._last_step_ns + self._t.min_interval_ns)
+        programme = self._bursting
+        if programme is None:
+            programme = self._running[0]
+            for other in self._running:
+                if other.due_ns < programme.due_ns:
+                    programme = other
+        due_ns = self._last_step_ns + self._t.min_interval_ns
+        if due_ns < programme.due_ns:
+            due_ns = programme.due_ns
         if now_ns < due_ns:
             return
         if not self._may_step(programme):
@@ -377,8 +455,10 @@ class Stepper:
         if late_ns > self._t.slip_fault_ns:
             self._end_all(End.LATE, now_ns, late_ns)
             return False
-        programme.worst_ns = max(programme.worst_ns, late_ns)
         behind_ns = now_ns - programme.due_ns
+        if late_ns == behind_ns == 0:  # to the nanosecond, as virtual time is
+            return True
+        programme.worst_ns = max(programme.worst_ns, late_ns)
         absorbs_ns = self._absorbs_ns(programme)
         if late_ns > absorbs_ns:
             programme.shift_ns += behind_ns
@@ -486,9 +566,11 @@ class Stepper:
 
     def _expire(self, now_ns: int) -> None:
         """End programmes whose time is over, and start what follows them, with their carry."""
-        for programme in list(self._running):
-            if programme.until_ns <= now_ns and programme.due_ns > programme.until_ns:
-                self._finish(programme, End.DONE, programme.until_ns, 0)
+        over = [
+            one for one in self._running if one.until_ns <= now_ns and one.due_ns > one.until_ns
+        ]
+        for programme in over:
+            self._finish(programme, End.DONE, programme.until_ns, 0)
 
     def _test(self, now_ns: int) -> None:
         """Make the next test edge, with ENABLE off: no step moves, the read-back must count it
@@ -628,20 +710,21 @@ class Stepper:
                     self._enabled = self._off = False
             busy = self._armed or self._wanting
             self._next_beat_ns = now_ns + (self._t.beat_ns if busy else self._t.rest_beat_ns)
-            lease = self._leases[0].number if self._leases else 0
-            self._to_guard.append(
-                Beat(
-                    self._run,
-                    lease,
-                    self.issued_steps,
-                    int(self._wanting),
-                    int(busy),
-                    self._wish,
-                    now_ns,
-                )
-            )
+            self._to_guard.append(self.beat(now_ns))
         if self._report_now or now_ns >= self._next_report_ns:
             self._report(now_ns)
+
+    def beat(self, now_ns: int) -> Beat:
+        """Return the beat as it is now: in virtual time the guard asks for it."""
+        return Beat(
+            self._run,
+            self._leases[0].number if self._leases else 0,
+            self.issued_steps,
+            int(self._wanting),
+            int(self._armed or self._wanting),
+            self._wish,
+            now_ns,
+        )
 
     def _look(self, now_ns: int) -> None:
         """Read the levels between steps too: a fault at a basal rate is not left for minutes."""
@@ -695,21 +778,28 @@ class Stepper:
 
     def _next_wake_ns(self, now_ns: int) -> int:
         wake_ns = min(self._next_beat_ns, self._next_report_ns)
+        if self._stalled_since_ns is not None:
+            wake_ns = min(wake_ns, max(now_ns, self._stalled_since_ns + self._t.stall_ns) + 1)
+        if self._wanting and self._tail_until_ns > now_ns:
+            wake_ns = min(wake_ns, self._tail_until_ns)
+        if self._wanting and not self._hold and self._last_step_ns + self._t.tail_ns > now_ns:
+            wake_ns = min(wake_ns, self._last_step_ns + self._t.tail_ns)
         if self._test_left and self._off:
             wake_ns = min(
                 wake_ns, max(self._last_step_ns + self._t.min_interval_ns, self._ready_ns)
             )
+        ready_ns = max(self._last_step_ns + self._t.min_interval_ns, self._ready_ns)
         for programme in self._running:
-            due_ns = max(
-                programme.due_ns,
-                self._last_step_ns + self._t.min_interval_ns,
-                self._ready_ns,
-            )
+            due_ns = programme.due_ns
+            if due_ns < ready_ns:
+                due_ns = ready_ns
             # In a stall only mail can help, and mail wakes the loop by itself.
-            if due_ns > now_ns or (self._may_step(programme) and self._stalled_since_ns is None):
-                wake_ns = min(wake_ns, due_ns)
-            if programme.due_ns > programme.until_ns:
-                wake_ns = min(wake_ns, programme.until_ns)
+            if due_ns < wake_ns and (
+                due_ns > now_ns or (self._may_step(programme) and self._stalled_since_ns is None)
+            ):
+                wake_ns = due_ns
+            if programme.until_ns < wake_ns and programme.due_ns > programme.until_ns:
+                wake_ns = programme.until_ns
             if not self._hold and due_ns - self._t.lead_ns > now_ns:
                 wake_ns = min(wake_ns, due_ns - self._t.lead_ns)
         return wake_ns

@@ -33,6 +33,7 @@ _ROWS = (
     "SELECT seq, CAST(text AS BLOB), digest, kind, utc_ns, request_id"
     " FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
 )
+_PLAIN = "SELECT seq, CAST(text AS BLOB), digest FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
 _BATCH = 5_000  # a read that never ends would hold the writer's log back
 _MOST_REASONS = 20
 
@@ -150,21 +151,35 @@ class _Reader:
         seq = -1
         while seq < self.rows:
             seq = self.rows
-            for found in db.execute(_ROWS, (seq, _BATCH)):
-                try:
-                    row = self._row(self.rows + 1, *found)
-                except (ValueError, RecursionError) as error:
-                    self.note(f"row {self.rows + 1}: {error}", self.rows + 1)
-                    return
-                try:
-                    self._account(row["kind"], row["body"])
-                except ValueError as error:
-                    self.note(f"row {self.rows} ({row['kind']}): {error}", self.rows)
+            try:
+                whole = all(self._take(*found) for found in db.execute(_ROWS, (seq, _BATCH)))
+            except sqlite3.Error:
+                # The columns of a row whose text is damaged cannot be computed, and its error comes
+                # in place of the row before it: without them both can be read.
+                plain = db.execute(_PLAIN, (self.rows, _BATCH))
+                whole = all(self._take(*found) for found in plain)
+                if whole:
+                    raise
+            if not whole:
+                return
             if progress is not None:
                 progress(self.rows)
         for (finding,) in db.execute(f"PRAGMA integrity_check({_MOST_REASONS})"):
             if finding != b"ok":
                 self.note(f"SQLite: {finding.decode('utf-8', 'replace')}")
+
+    def _take(self, found: object, text: object, digest: object, *columns: object) -> bool:
+        """Take the next row; False where it does not follow. Its columns may be left out."""
+        try:
+            row = self._row(self.rows + 1, found, text, digest, *columns)
+        except (ValueError, RecursionError) as error:
+            self.note(f"row {self.rows + 1}: {error}", self.rows + 1)
+            return False
+        try:
+            self._account(row["kind"], row["body"])
+        except ValueError as error:
+            self.note(f"row {self.rows} ({row['kind']}): {error}", self.rows)
+        return True
 
     def verdict(self) -> Verdict:
         """Return what was seen so far."""
@@ -202,7 +217,7 @@ class _Reader:
             raise ValueError(f"its text has not the fields of a row: {text[:200]!r}")
         request_id = row["body"].get("request_id")
         told = (row["kind"].encode(), row["utc_ns"], request_id and str(request_id).encode())
-        if row["seq"] != seq or columns != told:
+        if row["seq"] != seq or (columns and columns != told):
             raise ValueError(f"its columns say {columns}, and its text {(row['seq'], *told)}")
         self.rows, self._digest = seq, digest
         return row

@@ -99,8 +99,11 @@ class PlantPin(QuietPin):
 
     def _get_state(self) -> int:
         if self._function == "input":
-            self._refuse()
-            self._plant.advance(self._now_ns())
+            plant, now_ns = self._plant, self._now_ns()
+            if plant.refuses:
+                self._refuse()
+            if plant.next_event_ns <= now_ns:
+                plant.advance(now_ns)
         return self._state
 
     def _set_pull(self, value: str) -> None:

@@ -75,6 +75,7 @@ class Plant:
         self.steps_reverse = 0
         self.edges_seen = 0
         self.edges_sent = 0
+        self.edges_skipped = 0
         self.edges_while_disabled = 0
         self.missed_edges = 0
         self.short_pulses = 0
@@ -95,6 +96,7 @@ class Plant:
         self._forward_level = int(settings.direction_inverted)
         self._sign = 1 if self.levels[Wire.DIRECTION] == self._forward_level else -1
         self._gate_until_ns = NEVER_NS if settings.one_shot == "none" else -NEVER_NS
+        self._gate_held = False
         self._alive_ns = -NEVER_NS
         self._plain_readback = True
         self._extra_count = 0
@@ -116,7 +118,10 @@ class Plant:
         self._at_end = False
         self._bounces: deque[tuple[int, int]] = deque()
         self._button_until_ns = -NEVER_NS
-        self._next_event_ns = NEVER_NS
+        self.next_event_ns = NEVER_NS
+        """The instant at which something changes by itself; ``NEVER_NS`` where nothing will."""
+        self.refuses = False
+        """Whether ``refusal`` may have a reason for some wire."""
         for wire in TO_PROGRAMS:
             self.levels[wire] = 0
         self._renew(now_ns)
@@ -168,6 +173,21 @@ class Plant:
             self.levels[wire] = level
             self.rises[wire] += level
             self.listener(wire)
+
+    def skip(self, steps: int, at_ns: int) -> None:
+        """Move ``steps`` forward without their edges, the last of them at ``at_ns``.
+
+        For virtual time at pulse level, where nothing is wrong: everything counts as if the edges
+        had come, and had been read back.
+        """
+        self.edges_seen += steps
+        self.edges_sent += steps
+        self.edges_skipped += steps
+        self.steps_forward += steps
+        self.rises[_READBACK] += steps
+        self._edge_ns = self.last_step_ns = at_ns
+        self._indexed_steps += steps
+        self._moved(at_ns)
 
     # -------------------------------------------------------------- the motor
 
@@ -257,9 +277,19 @@ class Plant:
 
     # -------------------------------------------------------------- ENABLE
 
+    def hold_gate(self, *, held: bool, now_ns: int) -> None:
+        """Take the edges of ALIVE for granted while ``held``; the last one is then at ``now_ns``.
+
+        For virtual time, where a line that toggles is no event while nothing is wrong.
+        """
+        if held != self._gate_held:
+            self._gate_held = held
+            self._alive_ns = now_ns
+            self._renew_gate(now_ns)
+
     def _renew_gate(self, at_ns: int) -> None:
         """Work out until when the one-shot's gate is open, after ALIVE or a fault changed it."""
-        if self.settings.one_shot == "none" or self.knobs.one_shot == "open":
+        if self.settings.one_shot == "none" or self._gate_held or self.knobs.one_shot == "open":
             self._gate_until_ns = NEVER_NS
         elif self.knobs.one_shot == "closed":
             self._gate_until_ns = -NEVER_NS
@@ -395,15 +425,10 @@ class Plant:
 
     # -------------------------------------------------------------- time
 
-    @property
-    def next_event_ns(self) -> int:
-        """The instant at which something changes by itself; ``NEVER_NS`` where nothing will."""
-        return self._next_event_ns
-
     def advance(self, now_ns: int) -> None:
         """Let everything happen that is due by ``now_ns``, in its order."""
-        while self._next_event_ns <= now_ns:
-            at_ns = self._next_event_ns
+        while self.next_event_ns <= now_ns:
+            at_ns = self.next_event_ns
             if self._bounces and self._bounces[0][0] <= at_ns:
                 self._say(Wire.END_STOP_N, self._bounces.popleft()[1], at_ns)
             if self._button_until_ns <= at_ns:
@@ -419,7 +444,7 @@ class Plant:
             next_ns = min(next_ns, self._button_until_ns)
         if self.enable:
             next_ns = min(next_ns, self._gate_until_ns)
-        self._next_event_ns = next_ns
+        self.next_event_ns = next_ns
 
     def _fluid_ns(self, now_ns: int) -> int:
         settings = self.settings
@@ -575,6 +600,8 @@ class Plant:
 
     def _renew(self, now_ns: int) -> None:
         """Work out every wire anew."""
+        knobs = self.knobs
+        self.refuses = knobs.chip_missing or knobs.pins_denied or bool(knobs.pins_busy)
         self._renew_readback()
         self._renew_gate(now_ns)
         self._renew_feedback(now_ns)

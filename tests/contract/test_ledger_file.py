@@ -1,5 +1,6 @@
 """What only a file can do: be opened twice, cut, edited, flipped, or stand on a bad disk."""
 
+import errno
 import json
 import os
 import random
@@ -297,6 +298,20 @@ def test_f70_rows_cut_from_the_end_are_missed_by_whoever_kept_the_head(
         assert broken.value.seq == kept[0]
 
 
+def test_f22_a_last_row_that_cannot_be_one_is_no_empty_ledger(
+    path: Path, kept: tuple[int, bytes]
+) -> None:
+    tampered(
+        path,
+        "DELETE FROM entries",
+        "PRAGMA ignore_check_constraints = ON",
+        "INSERT INTO entries (seq, text, digest) VALUES (0, '{}', zeroblob(32))",
+    )
+    for look in (SqliteLedger, lambda path: LedgerReader(path).check_chain()):
+        with pytest.raises(BrokenChain, match="the last row says that it is 0"):
+            look(path)
+
+
 def test_a_query_for_single_rows_checks_them_too(path: Path, kept: tuple[int, bytes]) -> None:
     tampered(path, *EDITS["edited"][1])
     with closing(LedgerReader(path)) as reader:
@@ -342,6 +357,7 @@ def contents(path: Path) -> list[int]:
 
 
 @pytest.mark.campaign
+@pytest.mark.timeout(300)
 def test_f23_every_bit_flip_in_a_row_is_detected_by_both_readers(
     path: Path, kept: tuple[int, bytes]
 ) -> None:
@@ -353,6 +369,17 @@ def test_f23_every_bit_flip_in_a_row_is_detected_by_both_readers(
         if verify(path).first_bad_seq is None or accepted(LedgerReader, path, (0, GENESIS)):
             missed.append(place)
     assert (found, missed) == (8 * len(places), [])
+
+
+def test_f23_a_row_whose_text_is_no_json_any_more_is_named_and_not_the_one_before(
+    path: Path, kept: tuple[int, bytes]
+) -> None:
+    place = path.read_bytes().index(b'"motion":1,"number":2')
+    for _ in flips(path, [place]):
+        with pytest.raises(BrokenChain, match="row 6 "), closing(LedgerReader(path)) as reader:
+            reader.check_chain()
+        verdict = verify(path)
+        assert (verdict.first_bad_seq, verdict.rows) == (6, 5)
 
 
 def test_f23_a_bit_flip_anywhere_is_detected_or_changes_nothing(
@@ -460,6 +487,23 @@ def test_f26_a_folder_or_file_that_cannot_be_used_is_named(tmp_path: Path) -> No
         with pytest.raises(LedgerFault, match="file is not a database"):
             opened(text)
     assert text.read_text().startswith("not a database")
+
+
+def test_f27_a_disk_that_answers_nothing_is_a_fault_of_the_ledger_and_no_end_of_its_thread(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: Path, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with closing(SqliteLedger(path)) as ledger:
+        ledger._drop()
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "stat", gone)
+            with pytest.raises(LedgerFault, match="cannot be looked up: Input/output error"):
+                ledger.settle([entry()])
+            with pytest.raises(LedgerFault, match="cannot be looked up: Input/output error"):
+                connect_to_read(path)
+        assert ledger.settle([entry()]) is None
 
 
 def test_a_database_of_something_else_is_left_alone(path: Path) -> None:

@@ -442,7 +442,7 @@ def test_a_signal_stops_the_bolus_and_says_exactly_what_went_out(
         "BENCH  bolus programmed 2.50 U (1358 steps), issued 0.39 U (217 steps), "
         "confirmed 0.39 U (217 steps), exact; stopped: stopped by a person\n"
     )
-    assert pump.asked("stop") == [{"what": "bolus"}]
+    assert pump.asked("stop") == [{"what": "now"}]
     assert pump.urgents == ["stop"]
 
 
@@ -710,13 +710,9 @@ def test_basal_is_shown_imported_and_followed(
     file.write_text('name = "Night"\n[[segments]]\nstart = "00:00"\nrate = "0.025"\n')
     result = run(demo, "basal", "import", str(file), "--replace")
     assert "imported Night, 1 segments; follow it: pumpctl basal use Night" in result.stdout
-    assert pump.asked("basal.import") == [
-        {
-            "name": "Night",
-            "segments": [{"start_min_of_day": 0, "rate_uu_per_h": 25_000}],
-            "replace": True,
-        }
-    ]
+    (asked,) = pump.asked("basal.import")
+    assert asked | {"name": "Night", "replace": True, "confirm": False} == asked
+    assert asked["segments"] == [{"start_min_of_day": 0, "rate_uu_per_h": 25_000}]
     assert run(demo, "basal", "use", "Day").stdout == "BENCH  follows Day\n"
     failed = run(demo, "basal", "use", "Nowhere")
     assert (failed.exit_code, failed.stderr) == (1, "pumpctl: no profile Nowhere (E104)\n")

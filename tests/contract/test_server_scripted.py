@@ -104,6 +104,8 @@ class ScriptedPump:
             {
                 "request_id": asked["request_id"],
                 "amount_uu": asked["amount_uu"],
+                "extended_uu": asked["extended_uu"],
+                "extended_s": asked["extended_s"],
                 "programmed_steps": asked["amount_uu"] * 3_200 // 5_890_141,
                 "duration_s": asked["amount_uu"] * 60 // 1_500_000,
                 "reasons": [],
@@ -121,11 +123,14 @@ class ScriptedPump:
         known = self.doses.get(asked["request_id"])
         if known is None:
             self.moved += 1
-            steps = asked["amount_uu"] * 3_200 // 5_890_141
+            now_uu = asked["amount_uu"] - asked["extended_uu"]
+            steps = now_uu * 3_200 // 5_890_141
             known = self.doses[asked["request_id"]] = {
                 "id": asked["request_id"],
                 "kind": "bolus",
-                "programmed_uu": asked["amount_uu"],
+                "programmed_uu": now_uu,
+                "whole_uu": asked["amount_uu"],
+                "extended_uu": asked["extended_uu"],
                 "programmed_steps": steps,
                 "issued_steps": 0,
                 "confirmed_steps": 0,
@@ -188,6 +193,41 @@ class ScriptedPump:
         if asked["name"] != "Day":
             return Failed("E104", f"no profile {asked['name']}")
         return Done({})
+
+    def on_basal_copy(self, asked: dict[str, Any]) -> Answer:
+        return Done({})
+
+    on_basal_rename = on_basal_delete = on_basal_copy
+
+    def on_temp_start(self, asked: dict[str, Any]) -> Answer:
+        percent = asked.get("kind") != "rate"
+        temp = {
+            "kind": "percent" if percent else "rate",
+            "value": asked.get("value", 50),
+            "duration_s": asked.get("duration_s", 3_600),
+            "left_s": asked.get("duration_s", 3_600),
+            "rate_uu_per_h": 1_275_000 if percent else asked["value"],
+            "capped": False,
+        }
+        return Done({"temp": temp, "notices": []})
+
+    on_temp_use = on_temp_start
+
+    def on_temp_presets(self, asked: dict[str, Any]) -> Answer:
+        sport = {"kind": "percent", "value": 50, "duration_s": 3_600}
+        return Done({"presets": {"Sport": sport}})
+
+    def on_temp_cancel(self, asked: dict[str, Any]) -> Answer:
+        return Done({})
+
+    on_temp_save = on_temp_delete = on_quick_set = on_insulin_set = on_temp_cancel
+
+    def on_quick_show(self, asked: dict[str, Any]) -> Answer:
+        return Done({"step_uu": 500_000})
+
+    def on_insulin_show(self, asked: dict[str, Any]) -> Answer:
+        times = {"duration_min": 360, "peak_min": 75, "delay_min": 0, "end_min": 360}
+        return Done({"model": "rapid", "set": False, **times})
 
     def on_limits_show(self, asked: dict[str, Any]) -> Answer:
         five = {

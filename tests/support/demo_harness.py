@@ -201,12 +201,18 @@ class RunningDemo:
             yield wait_for(begun, "the bolus is accepted")
 
     def moved_since(self, before_steps: int, steps: int) -> None:
-        wait_for(
-            lambda: self.truth_steps() - before_steps >= steps,
-            f"{steps} steps have moved",
-            30.0,
-            every_s=0.005,
-        )
+        try:
+            wait_for(
+                lambda: self.truth_steps() - before_steps >= steps,
+                f"{steps} steps have moved",
+                30.0,
+                every_s=0.005,
+            )
+        except pytest.fail.Exception as late:
+            status = self.status().raw
+            keys = ("state", "why", "basal_uu_per_h", "basal_held", "delivering", "motor", "alarms")
+            shown = {key: status[key] for key in keys}
+            pytest.fail(f"{late}; the pump says {shown}, the plant {self.bench()}")
 
 
 def freeze(pid: int, seconds: float) -> None:

@@ -12,7 +12,7 @@ import sys
 import time
 
 _NAP_NS = 4_000_000
-_STALL_NS = 10_000_000
+_STALL_NS = 20_000_000
 _FIFO_PRIORITY = 90
 
 

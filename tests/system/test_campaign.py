@@ -245,6 +245,22 @@ def enable_off_after(demo: RunningDemo, since_ns: int) -> float | None:
     return (after[0] - since_ns) / 1e6 if after else None
 
 
+def test_a_stepper_that_is_slow_to_leave_leaves_no_trip_behind_a_clean_end(
+    demo: RunningDemo,
+) -> None:
+    with demo.pump() as pump:
+        pump.suspend()
+    demo.settle()
+    pumpd, stepper = demo.pid("pumpd"), demo.pid("pump-stepper")
+    os.kill(stepper, signal.SIGSTOP)
+    os.kill(pumpd, signal.SIGTERM)
+    # Gone from the socket, pumpd is at its end: from now on it waits for the stepper alone.
+    wait_for(lambda: not demo.places.pump_socket.exists(), "pumpd takes its leave")
+    os.kill(stepper, signal.SIGCONT)
+    wait_for(lambda: gone(pumpd), "pumpd has ended")
+    assert demo.state_is("suspended", "inhibited", "faulted").state == "suspended"
+
+
 @pytest.mark.parametrize("program", ["pumpd", "pump-stepper", "pump-guard"])
 @pytest.mark.parametrize("seconds", [0.1, 1.0, 3.0, 10.0])
 def test_f04_a_frozen_program_never_bursts_and_enable_drops_within_250_ms(

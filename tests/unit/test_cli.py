@@ -55,18 +55,25 @@ def test_the_verbs_are_those_of_the_design() -> None:
             "alarms",
             "alerts set",
             "alerts show",
+            "basal copy",
+            "basal delete",
+            "basal export",
             "basal import",
+            "basal list",
+            "basal rename",
             "basal show",
             "basal use",
             "bench clear",
             "bench faults",
         ),
         *("bench inject", "bench occlude", "bench press", "bench set", "bench status", "bolus"),
-        *("cartridge cannula", "cartridge finish", "cartridge load", "cartridge prime"),
-        *("cartridge rewind", "cartridge show", "check-config", "check-signals", "dose"),
-        *("history", "limits set", "limits show", "pin clear", "pin lock", "pin set", "pin show"),
-        *("rearm", "remind set", "remind show", "remind snooze", "resume", "silence", "status"),
-        *("stop", "suspend", "verify"),
+        *("calc", "cartridge cannula", "cartridge finish", "cartridge load", "cartridge prime"),
+        *("cartridge rewind", "cartridge show", "check-config", "check-signals", "curve", "dose"),
+        *("history", "insulin set", "insulin show", "limits set", "limits show"),
+        *("pin clear", "pin lock", "pin set", "pin show", "quick set", "quick show"),
+        *("rearm", "remind set", "remind show", "remind snooze", "resume", "silence", "simulate"),
+        *("status", "stop", "suspend", "temp cancel", "temp delete", "temp presets"),
+        *("temp save", "temp start", "temp use", "verify"),
     ]
 
 
@@ -77,13 +84,14 @@ def test_every_verb_explains_itself(verb: tuple[str, ...]) -> None:
     assert result.stdout.startswith(f"Usage: pumpctl {' '.join(verb)}")
     assert len(result.stdout.splitlines()) > 6
     assert result.stdout == run(*verb, "-h").stdout
-    if verb != ("check-config",):
+    if verb not in {("check-config",), ("curve",), ("simulate",)}:
         assert "--dir DIR" in result.stdout
 
 
+OFFLINE = ("check-config", "curve", "simulate", "verify")
 READING = ["alarms", "basal show", "bench faults", "bench status", "bolus", "check-config", "dose"]
-READING += ["history", "limits show", "status", "stop", "verify", "alerts show", "pin show"]
-READING += ["remind show", "cartridge show"]
+READING += ["calc", "curve", "history", "limits show", "simulate", "status", "stop", "verify"]
+READING += ["alerts show", "pin show", "remind show", "cartridge show"]
 
 
 def test_every_verb_that_reads_has_json() -> None:
@@ -142,26 +150,36 @@ def test_without_words_it_says_what_it_can_do() -> None:
     assert "Exit status: 0 done" in result.stderr
 
 
-@pytest.mark.parametrize("verb", [v for v in VERBS if v[0] not in ("check-config", "verify")])
+@pytest.mark.parametrize("verb", [v for v in VERBS if v[0] not in OFFLINE])
 def test_without_a_pump_every_verb_ends_with_3(verb: tuple[str, ...], tmp_path: Path) -> None:
     file = tmp_path / "p.toml"
     file.write_text('name = "x"\n[[segments]]\nstart = "00:00"\nrate = "1"\n')
     more = {
         "ack": ["1"],
         "basal import": [str(file)],
+        "basal copy": ["x", "y"],
+        "basal delete": ["x"],
+        "basal rename": ["x", "y"],
         "basal use": ["x"],
         "bench inject": ["stall"],
         "bench set": ["board_c=50"],
         "bolus": ["1", "--yes"],
         "alerts set": ["--low", "30"],
         "cartridge cannula": ["0.5", "--yes"],
+        "calc": ["--carbs", "45"],
         "cartridge load": ["300"],
         "cartridge prime": ["5", "--yes"],
         "cartridge rewind": ["--yes"],
         "check-signals": ["--yes"],
         "remind set": ["--glucose", "90"],
         "dose": ["123e4567-e89b-12d3-a456-426614174000"],
+        "insulin set": ["rapid"],
         "limits set": ["--hourly", "5"],
+        "quick set": ["0.5"],
+        "temp delete": ["x"],
+        "temp save": ["x", "50%", "--for", "1h"],
+        "temp start": ["0.8", "--for", "30m"],
+        "temp use": ["x"],
     }
     result = run("--dir", str(tmp_path), *verb, *more.get(" ".join(verb), []))
     assert result.exit_code == 3

@@ -181,7 +181,7 @@ speed = "fast"
         "name = 5 is not a text",
         'segment 1: start = \'0:00\' is not a time of day from "00:00" to "23:59"',
         'segment 1: rate = 0.7: write it as a text, rate = "0.850"',
-        "segment 2: 'speed' is not a key (start, rate)",
+        "segment 2: 'speed' is not a key (start, rate, carb_ratio, sensitivity, target)",
         "segment 2: start is missing",
         "segment 2: rate = '1,5' is not a rate in U/h, 0 to 99.999 with at most three decimals",
     ]

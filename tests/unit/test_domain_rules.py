@@ -82,7 +82,9 @@ def test_what_the_ledger_keeps_is_never_renamed() -> None:
     }
     assert {one.value for one in Outcome} == {"open", "done", "stopped", "fault", "uncertain"}
     assert {one.value for one in Certainty} == {"open", "exact", "uncertain", "unknown"}
-    assert {one.value for one in DoseKind} == {"bolus", "basal", "prime", "cannula", "rewind"}
+    assert {one.value for one in DoseKind} == {
+        *("bolus", "extended", "basal", "prime", "cannula", "rewind"),
+    }
     assert {one.value for one in Speed} == {"slow", "normal", "fast"}
 
 

@@ -53,7 +53,7 @@ def built(
     return axis, bench
 
 
-def test_it_makes_one_rising_edge_for_each_step() -> None:
+def test_sr_19_it_makes_one_rising_edge_for_each_step() -> None:
     clock = Turned()
     axis, bench = built(clock)
     axis.allow(3)
@@ -65,7 +65,7 @@ def test_it_makes_one_rising_edge_for_each_step() -> None:
     assert axis.issued_steps == bench.plant.steps_forward == 3
 
 
-def test_sr16_without_a_budget_no_edge_goes_out() -> None:
+def test_sr_16_without_a_budget_no_edge_goes_out() -> None:
     axis, bench = built(Turned(INTERVAL_NS))
     with pytest.raises(ActuatorFault, match="used up") as caught:
         axis.step()
@@ -83,7 +83,7 @@ def test_sr16_without_a_budget_no_edge_goes_out() -> None:
 
 
 @given(st.lists(st.one_of(st.integers(0, 5), st.sampled_from(["step", "revoke"])), max_size=50))
-def test_sr16_never_more_edges_than_were_allowed(moves: list[int | str]) -> None:
+def test_sr_16_never_more_edges_than_were_allowed(moves: list[int | str]) -> None:
     axis, bench = built(Turned(INTERVAL_NS))
     budget = 0
     for move in moves:
@@ -103,7 +103,7 @@ def test_sr16_never_more_edges_than_were_allowed(moves: list[int | str]) -> None
     assert bench.plant.edges_seen == axis.issued_steps
 
 
-def test_sr23_an_edge_closer_than_the_minimum_interval_is_refused() -> None:
+def test_sr_23_an_edge_closer_than_the_minimum_interval_is_refused() -> None:
     clock = Turned()
     axis, bench = built(clock)
     axis.allow(10)
@@ -130,7 +130,7 @@ def test_it_says_how_long_the_motor_must_still_wait() -> None:
     assert axis.wait_ns() == 0
 
 
-def test_sr23_the_interval_counts_from_after_the_edge_so_a_slow_pin_brings_none_closer() -> None:
+def test_sr_23_the_interval_counts_from_after_the_edge_so_a_slow_pin_brings_none_closer() -> None:
     clock = Turned(look_ns=300)  # every look at the clock costs time, as a preemption would
     axis, bench = built(clock)
     axis.allow(400)

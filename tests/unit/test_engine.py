@@ -9,8 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.domain.mechanics import Mechanics
 from appliance.domain.units import NS_PER_H, NS_PER_S
 from appliance.engine.book import Book
+from appliance.engine.windows import Windows
+from appliance.ports import Entry, Row
+from appliance.records import Ended, whole
 from appliance.simulate.bench import Refusal, VirtualBench
 from appliance.simulate.fake_ledger import Disk, FakeLedger
 
@@ -224,7 +228,7 @@ def test_basal_follows_the_profile_over_midnight() -> None:
     bench.ask("limits.set", **LIMITS)
     segments = [(0, 1_000_000), (60, 0), (120, 2_000_000), (1_380, 500_000)]
     rows = [{"start_min_of_day": at, "rate_uu_per_h": rate} for at, rate in segments]
-    bench.ask("basal.import", name="Night", segments=rows, replace=False)
+    bench.ask("basal.import", name="Night", segments=rows, replace=False, confirm=True)
     bench.ask("basal.use", name="Night")
     bench.ask("cartridge.load", amount_uu=300_000_000)
     bench.set_wall(to_local(bench, 23, 30))
@@ -274,7 +278,7 @@ def test_a_new_profile_takes_over_at_once_and_the_carry_goes_with_it() -> None:
     begun_ns = first_block_ns(bench)
     bench.run(1_000)
     segments = [{"start_min_of_day": 0, "rate_uu_per_h": 4_000_000}]
-    bench.ask("basal.import", name="Fast", segments=segments, replace=False)
+    bench.ask("basal.import", name="Fast", segments=segments, replace=False, confirm=True)
     bench.ask("basal.use", name="Fast")
     changed_ns = bench.now_ns
     bench.run(1_000)
@@ -343,7 +347,7 @@ def test_sr_31_a_reservoir_that_holds_too_little_refuses_and_an_empty_one_stops(
     bench = VirtualBench(set_up=False, pace=20)
     bench.ask("limits.set", **LIMITS)
     segments = [{"start_min_of_day": 0, "rate_uu_per_h": 3_000_000}]
-    bench.ask("basal.import", name="Day", segments=segments, replace=False)
+    bench.ask("basal.import", name="Day", segments=segments, replace=False, confirm=True)
     bench.ask("basal.use", name="Day")
     bench.ask("cartridge.load", amount_uu=1_000_000)
     bench.ask("resume")
@@ -577,7 +581,7 @@ def test_stopping_the_bolus_leaves_basal_running() -> None:
 def test_a_bolus_in_the_moment_of_a_profile_change_is_delivered_whole(rate_uu_per_h: int) -> None:
     bench = VirtualBench(basal_uu_per_h=6_000_000)
     segments = [{"start_min_of_day": 0, "rate_uu_per_h": rate_uu_per_h}]
-    bench.ask("basal.import", name="Other", segments=segments, replace=False)
+    bench.ask("basal.import", name="Other", segments=segments, replace=False, confirm=True)
     dose = {"request_id": "00000000-0000-4000-8000-000000000009", "amount_uu": 50_000}
     token = bench.ask("bolus.review", **dose, speed="normal")["token"]
     bench.ask("basal.use", name="Other")
@@ -699,3 +703,152 @@ def test_sr_36_a_gap_of_enable_between_two_looks_of_the_guard_is_seen() -> None:
     assert not gone
     assert bench.state == "faulted"
     bounds(bench)
+
+
+def test_sr_57_a_guard_that_trips_in_the_self_test_fails_it(bench: VirtualBench) -> None:
+    bench.kill_stepper()
+    bench.run(1)
+    assert bench.state == "faulted"
+    bench.ask("alarms.acknowledge", number=None)
+    bench.send("resume")
+    bench.run_until(lambda: bench.stepper is not None, 5)
+    assert bench.state == "starting"
+    assert bench.guard is not None
+    bench.guard.pin_fault(bench.now_ns)
+    bench.run_until(lambda: bench.state != "starting", 20)
+    assert bench.state == "inhibited"
+    assert "guard: its trip is latched" in bench.snapshot()["why"][0]
+    assert bench.rows("self_test")[-1].entry.body["passed"] is False
+
+
+# ---------------------------------------------------------------------- alarms
+
+
+def raised(bench: VirtualBench, name: str) -> list[int]:
+    bodies = [row.entry.body for row in bench.rows("alarm")]
+    return [one["number"] for one in bodies if (one["name"], one["event"]) == (name, "raised")]
+
+
+def test_sr_51_an_acknowledged_alarm_does_not_ring_again_while_its_cause_stands() -> None:
+    bench = VirtualBench(basal_uu_per_h=0)
+    bench.ask("suspend")
+    bench.ask("cartridge.load", amount_uu=15_000_000)
+    bench.run(1)
+    for _ in range(3):
+        bench.ask("alarms.acknowledge", number=None)
+        bench.run(1)
+    (alarm,) = bench.ask("alarms")["alarms"]
+    assert (alarm["name"], alarm["active"], alarm["acknowledged"]) == ("Low reservoir", True, True)
+    assert raised(bench, "Low reservoir") == [1]
+    bench.ask("cartridge.load", amount_uu=300_000_000)
+    bench.run(1)
+    assert bench.ask("alarms")["alarms"] == []
+    bench.ask("cartridge.load", amount_uu=15_000_000)
+    bench.run(1)
+    assert raised(bench, "Low reservoir") == [1, 2], "a new cause is a new alarm"
+
+
+def test_sr_51_what_happens_while_an_acknowledgement_waits_for_the_disk_is_a_new_alarm() -> None:
+    bench = VirtualBench(basal_uu_per_h=0)
+    bench.set_wall(10)
+    bench.run(1)
+    bench.stalled_disk = True
+    bench.send("alarms.acknowledge", number=None)
+    bench.run(1)
+    bench.set_wall(10)
+    bench.run(1)
+    bench.disk_goes_on()
+    bench.run(1)
+    assert raised(bench, "Clock changed") == [1, 2]
+    (alarm,) = bench.ask("alarms")["alarms"]
+    assert (alarm["number"], alarm["acknowledged"]) == (2, False)
+
+
+def test_f20_a_block_that_is_durable_only_after_the_one_before_it_takes_its_carry_once() -> None:
+    bench = VirtualBench(basal_uu_per_h=0)
+    rates = [
+        {"start_min_of_day": 0, "rate_uu_per_h": 7_000_000},
+        {"start_min_of_day": 8 * 60 + 1, "rate_uu_per_h": 7_000_000},
+    ]
+    bench.ask("basal.import", name="Two", segments=rates, replace=False)
+    bench.ask("basal.use", name="Two")
+    border_ns = bench.now_ns + 60 * NS_PER_S - bench.wall_ns % (60 * NS_PER_S)
+    bench.run_to(border_ns - 5 * NS_PER_S - NS_PER_S // 2)
+    bench.stalled_disk = True
+    bench.run(6.2)
+    bench.disk_goes_on()
+    bench.run(2)
+    first, second = bench.rows("intent")[-2:]
+    ended = next(
+        one
+        for one in [r for r in bench.stepper_said if isinstance(r, Ended)]
+        if one.number == first.entry.body["programme"]
+    )
+    left_over = whole(ended.carry_high, ended.carry_low)
+    running = bench.stepper._running
+    assert [one.number for one in running] == [second.entry.body["programme"]]
+    assert left_over > 0
+    assert running[0].carry + bench.pump._motor.carry == left_over
+
+
+def spent_row(book: Book, boot: str, at_ns: int, steps: int) -> None:
+    """Have ``steps`` counted in the book at an instant of a boot."""
+    entry = Entry("count", boot, at_ns, at_ns, 0, "set", {})
+    book._spend(Row(1, entry, b""), steps)
+
+
+def test_sr_43_what_an_older_boot_left_in_the_windows_goes_a_day_after_the_boot() -> None:
+    book = Book()
+    spent_row(book, "old", 5 * NS_PER_H, 10)
+    spent_row(book, "old", 90 * NS_PER_H, 10)
+    for hour in range(1, 40):
+        spent_row(book, "new", hour * NS_PER_H, 1)
+    assert [one.boot for one in book.spent if one.boot == "old"] == []
+    assert len(book.spent) <= 25
+    spent_row(book, "newer", NS_PER_H, 1)
+    assert book.spent[0].boot == "new"
+
+
+@given(
+    amounts=st.lists(
+        st.tuples(st.integers(1, 200 * NS_PER_S), st.integers(1, 60)), min_size=1, max_size=60
+    ),
+    spans=st.lists(st.integers(0, 3 * NS_PER_H), min_size=1, max_size=5),
+)
+def test_sr_14_a_window_that_is_looked_up_holds_what_a_walk_over_it_finds(
+    amounts: list[tuple[int, int]], spans: list[int]
+) -> None:
+    mechanics = Mechanics.of(
+        bore_um=8_660, lead_um=1_000, full_steps=200, microsteps=16, concentration_u_per_ml=100
+    )
+    book = Book()
+    windows = Windows(book, mechanics, "boot")
+    at_ns = NS_PER_H
+    for gap_ns, steps in amounts:
+        at_ns += gap_ns
+        spent_row(book, "boot", at_ns, steps)
+        for span_ns in spans:
+            walked = sum(
+                mechanics.uu_of_up(one.steps)
+                for one in book.spent
+                if one.mono_ns >= at_ns - span_ns
+            )
+            assert windows.used_uu(at_ns - span_ns) == walked
+
+
+def test_an_engine_that_waits_for_the_end_of_a_block_does_not_spin_until_it_comes() -> None:
+    bench = VirtualBench(basal_uu_per_h=0)
+    rates = [
+        {"start_min_of_day": 0, "rate_uu_per_h": 7_000_000},
+        {"start_min_of_day": 8 * 60 + 1, "rate_uu_per_h": 6_000_000},
+    ]
+    bench.ask("basal.import", name="Two", segments=rates, replace=False)
+    bench.ask("basal.use", name="Two")
+    border_ns = bench.now_ns + 60 * NS_PER_S - bench.wall_ns % (60 * NS_PER_S)
+    bench.run_to(border_ns - NS_PER_S // 100)
+    bench.frozen.add("stepper")
+    bench.run_to(border_ns + NS_PER_S // 100)
+    assert bench.pump.schedule_wake_ns - bench.now_ns >= NS_PER_S // 1_000
+    bench.frozen.clear()
+    bench.run(5)
+    assert bench.state == "running"

@@ -16,6 +16,7 @@ from appliance.records import (
     Button,
     Bye,
     Carry,
+    CheckedRow,
     Counted,
     Direction,
     Enable,
@@ -208,6 +209,17 @@ def test_edges_count_while_enable_was_seen_on_before_and_after(armed: Bench) -> 
     assert (counted.counted_steps, counted.doubtful_steps, counted.apart_edges) == (27, 0, 0)
     assert counted.enabled == 1
     assert armed.trips == []
+
+
+def test_enable_is_told_to_be_on_as_soon_as_it_was_seen_and_not_at_the_next_beat_alone() -> None:
+    bench = Bench()
+    bench.lease(10)
+    bench.wish_for(on=True)
+    bench.run_for(1 * MS)
+    bench.beats = False
+    bench.to_stepper.clear()
+    bench.run_for(30 * MS)
+    assert Enable(1, bench.wish) in bench.to_stepper
 
 
 def test_edges_before_enable_is_seen_on_are_doubtful() -> None:
@@ -809,6 +821,24 @@ def test_sr_58_a_pumpd_frozen_for_less_than_two_seconds_changes_nothing(armed: B
 # ------------------------------------------------------------------ wires
 
 
+def test_f06_a_stepper_of_an_older_run_that_ends_late_is_no_loss_of_this_run(armed: Bench) -> None:
+    armed.beats = False
+    armed.pumpd(Rearm(RUN + 1, 1))
+    armed.run_for(100 * MS)
+    armed.guard.left(armed.now_ns, Role.STEPPER, clean=False)
+    armed.run = RUN + 1
+    armed.rise()
+    armed.arm()
+    assert armed.trips == []
+    assert armed.outputs.enable
+
+
+def test_an_older_stepper_has_no_enable_after_the_rearm(armed: Bench) -> None:
+    armed.pumpd(Rearm(RUN + 1, 1))
+    armed.run_for(100 * MS)
+    assert not armed.outputs.enable
+
+
 @pytest.mark.parametrize(
     ("role", "trip"), [(Role.PUMPD, Trip.PUMPD_LOST), (Role.STEPPER, Trip.STEPPER_LOST)]
 )
@@ -822,7 +852,7 @@ def test_sr_30_a_wire_that_is_lost_trips_and_enable_is_off_in_the_same_turn(
     assert armed.off_after_ns(since_ns) == 0
 
 
-@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize("role", [Role.PUMPD, Role.STEPPER])
 def test_a_clean_end_is_no_trip_and_enable_is_off(armed: Bench, role: Role) -> None:
     armed.guard.left(armed.now_ns, role, clean=True)
     armed.turn()
@@ -836,7 +866,7 @@ def test_a_clean_end_is_no_trip_and_enable_is_off(armed: Bench, role: Role) -> N
     assert not armed.outputs.enable
 
 
-@pytest.mark.parametrize("missing", list(Role))
+@pytest.mark.parametrize("missing", [Role.PUMPD, Role.STEPPER])
 def test_sr_30_without_pumpd_or_the_stepper_enable_never_goes_on(missing: Role) -> None:
     bench = Bench()
     bench.guard.left(bench.now_ns, missing, clean=True)
@@ -1174,11 +1204,43 @@ def test_f24_the_head_of_the_ledger_is_kept_and_given_back() -> None:
     assert Bench(memory=bench.saved[-1], up=False).guard.greeting()[1] == head
 
 
+def test_sr_41_the_row_that_a_full_check_has_passed_is_kept_and_told() -> None:
+    bench = Bench()
+    for role, row in (
+        (Role.PUMPD, CheckedRow(40, 1, -2, 3, -4)),
+        (Role.VISITOR, CheckedRow(41, 5, 6, 7, 8)),
+        (Role.VISITOR, CheckedRow(0, 0, 0, 0, 0)),
+    ):
+        bench.mail.append((role, row))
+        bench.run_for(50 * MS)
+        assert bench.saved[-1].checked == row
+        assert Bench(memory=bench.saved[-1], up=False).guard.greeting()[2] == row
+
+
+def test_a_visitor_has_no_part_in_delivery() -> None:
+    bench = Bench()
+    bench.arm()
+    assert bench.outputs.enable
+    bench.guard.joined(bench.now_ns, Role.VISITOR, Hello(Role.VISITOR, 0, 0))
+    for record in (Rearm(99, 1), Alive(1), Lease(9, 1, 1, 5, 0), Signal(3, 1)):
+        bench.mail.append((Role.VISITOR, record))
+    bench.run_for(50 * MS)
+    bench.guard.left(bench.now_ns, Role.VISITOR, clean=False)
+    bench.run_for(50 * MS)
+    assert bench.outputs.enable  # nothing tripped, nothing began anew
+    bench.alive = False  # and a visitor's word is no sign of pumpd's life
+    for _ in range(30):
+        bench.mail.append((Role.VISITOR, Alive(1)))
+        bench.run_for(100 * MS)
+    assert not bench.outputs.enable
+
+
 def test_sr_42_a_guard_without_a_file_says_so() -> None:
-    hello, head = Bench(up=False).guard.greeting()
+    hello, head, checked = Bench(up=False).guard.greeting()
     assert isinstance(hello, GuardHello)
     assert (hello.fresh, hello.run, hello.since_start, hello.pid) == (1, 0, 0, 99)
     assert head == Head(0, 0, 0, 0, 0)
+    assert checked == CheckedRow(0, 0, 0, 0, 0)
     hello = Bench(memory=Memory(), up=False).guard.greeting()[0]
     assert isinstance(hello, GuardHello)
     assert hello.fresh == 0

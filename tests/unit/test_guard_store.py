@@ -1,6 +1,8 @@
 """The guard's own file: whatever happens to a write, the memory before it is still there."""
 
+import hashlib
 import os
+import struct
 import threading
 from dataclasses import astuple, fields, replace
 from pathlib import Path
@@ -12,14 +14,18 @@ from hypothesis import strategies as st
 from appliance.errors import LedgerFault
 from appliance.guard.core import Memory
 from appliance.guard.store import MemoryFile, Saver
-from appliance.records import Head, Trip
+from appliance.records import CheckedRow, Head, Trip
 
 SLOT = 512
+ROW = CheckedRow(40, 9, -8, 7, -6)
 OLD = Memory(3, 100, 2, 5, 101, 9_000, 0, Head(41, 1, -2, 3, -4))
-NEW = Memory(4, 1, 0, 0, 1, 9_001, int(Trip.SILENCE), Head(42, -5, 6, -7, 2**63 - 1))
+NEW = Memory(4, 1, 0, 0, 1, 9_001, int(Trip.SILENCE), Head(42, -5, 6, -7, 2**63 - 1), ROW)
 BITS_64 = st.integers(-(2**63), 2**63 - 1)
 MEMORIES = st.builds(
-    Memory, *(BITS_64 for _ in fields(Memory)[:-1]), st.builds(Head, *(BITS_64 for _ in range(5)))
+    Memory,
+    *(BITS_64 for _ in fields(Memory)[:-2]),
+    st.builds(Head, *(BITS_64 for _ in range(5))),
+    st.builds(CheckedRow, *(BITS_64 for _ in range(5))),
 )
 
 
@@ -199,6 +205,16 @@ def test_f24_an_older_copy_of_the_file_is_an_older_memory_and_the_ledger_tells(p
     remembered = MemoryFile(path).load()
     assert remembered == OLD
     assert remembered.head.seq < NEW.head.seq
+
+
+def test_a_file_of_the_layout_before_is_read_and_knows_of_no_checked_row(path: Path) -> None:
+    *plain, _, _ = astuple(OLD)
+    packed = struct.pack("<4sqq7q5q", b"BPG1", 6, 0, *plain, *astuple(OLD.head))
+    path.write_bytes((packed + hashlib.sha256(packed).digest()).ljust(SLOT, b"\0"))
+    file = MemoryFile(path)
+    assert file.load() == OLD == replace(OLD, checked=CheckedRow(0, 0, 0, 0, 0))
+    file.save(NEW)
+    assert MemoryFile(path).load() == NEW
 
 
 def test_a_trip_is_remembered(path: Path) -> None:

@@ -240,6 +240,52 @@ def test_what_is_no_dose_has_an_id_and_a_sentence(ledger: SqliteLedger, history:
     assert not any("programmed_uu" in row for row in rows)
 
 
+def test_basal_that_was_changed_is_told_in_sentences(
+    ledger: SqliteLedger, history: History
+) -> None:
+    day = [
+        {"start_min_of_day": 0, "rate_uu_per_h": 700_000},
+        {"start_min_of_day": 390, "rate_uu_per_h": 850_000},
+    ]
+    percent: dict[str, Any] = {"number": 1, "temp": "percent", "value": 150}
+    rate: dict[str, Any] = {"number": 2, "temp": "rate", "value": 800_000}
+    told = [
+        entry("setting", name="basal.profile.Day", old=None, new=day, by="uid 0"),
+        entry("setting", name="basal.profile.Day", old=day, new=day[:1], by="uid 0"),
+        entry("setting", name="basal.profile.Day", old=day, new=None, by="uid 0"),
+        entry("temp", event="begun", duration_s=7_200, by="uid 0", notices=["held"], **percent),
+        entry("temp", event="goes_on", duration_s=7_200, **percent),
+        entry("temp", event="ended", why="its time is over", **percent),
+        entry("temp", event="ended", why="cancelled by uid 0", **rate),
+        entry("schedule", rate_uu_per_h=850_000),
+    ]
+    ledger.append(told)
+    assert [row["text"] for row in reversed(history.page()["rows"])] == [
+        "basal profile Day kept (by uid 0): 00:00 0.700 U/h, 06:30 0.850 U/h",
+        "basal profile Day changed (by uid 0): 00:00 0.700 U/h",
+        "basal profile Day deleted (by uid 0)",
+        "temporary basal of 150 % for 120 min began (by uid 0); held",
+        "temporary basal of 150 % for 120 min goes on",
+        "temporary basal of 150 % ended: its time is over",
+        "temporary basal of 0.800 U/h ended: cancelled by uid 0",
+        "the schedule asks for 0.850 U/h from here on",
+    ]
+
+
+def test_the_two_parts_of_a_dual_bolus_name_each_other(
+    ledger: SqliteLedger, history: History
+) -> None:
+    whole = {"whole_uu": 2_500_000, "extended_uu": 1_500_000, "duration_s": 7_200}
+    parts = [
+        intent(1, **whole, part_of="", extended_id=request(2)),
+        intent(2, dose="extended", **whole, part_of=request(1), extended_id=""),
+    ]
+    ledger.append(parts)
+    extended, now = history.page()["rows"]
+    assert (now["kind"], now["extended_id"], now["whole_uu"]) == ("bolus", request(2), 2_500_000)
+    assert (extended["kind"], extended["part_of"]) == ("extended", request(1))
+
+
 def test_sr_46_rows_are_ordered_by_number_and_a_clock_that_jumped_hides_none(
     ledger: SqliteLedger, history: History
 ) -> None:

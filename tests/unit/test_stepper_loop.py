@@ -384,6 +384,15 @@ def test_a_stop_of_one_that_waits_takes_it_away() -> None:
     assert bench.steps == 10
 
 
+def test_a_stop_of_one_that_others_wait_for_ends_all_of_them_and_says_so() -> None:
+    bench = running(10, until_ns=S)
+    bench.turn(programme(2, 10, S, until_ns=2 * S, follows=1), programme(3, 10, 2 * S, follows=2))
+    bench.turn(Stop(1))
+    bench.run_until(5 * S)
+    assert bench.reasons() == {1: End.STOPPED, 2: End.STOPPED, 3: End.STOPPED}
+    assert bench.ended(2).issued_steps == bench.ended(3).issued_steps == 0
+
+
 # ------------------------------------------------------------------ lateness (SR-23)
 
 
@@ -401,7 +410,7 @@ def test_a_stop_of_one_that_waits_takes_it_away() -> None:
         (3_600_000, 0, 0, End.LATE),
     ],
 )
-def test_sr_23_a_step_late_by_60_ms_shifts_the_programme_and_one_by_201_ms_ends_it(
+def test_sr_23_f35_a_step_late_by_60_ms_shifts_the_programme_and_one_by_201_ms_ends_it(
     late_ms: int, slips: int, shift_ms: int, end: End | None
 ) -> None:
     bench = running(1)
@@ -491,7 +500,7 @@ LATENESS = st.sampled_from([0, 0, 0, 0, MS, 3 * MS, 9 * MS, 49 * MS, 60 * MS, 15
     st.integers(0, STEP - 1),
     st.lists(LATENESS | st.integers(0, 190 * MS), min_size=1, max_size=60),
 )
-def test_sr_23_however_late_the_loop_wakes_nothing_is_ever_caught_up(
+def test_sr_23_f35_however_late_the_loop_wakes_nothing_is_ever_caught_up(
     steps_per_s: int, carry: int, lateness: list[int]
 ) -> None:
     bench = Bench()

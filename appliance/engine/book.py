@@ -260,7 +260,7 @@ class Book:
             name, new = "basal.profiles", profiles
         self.settings[name] = new
         if name == "cartridge":
-            self.loaded_uu = new["amount_uu"]
+            self.loaded_uu = new and new["amount_uu"]
             self.loaded_at_steps = self.maximum_steps + self.open_lease_steps
 
     def _temp(self, row: Row) -> None:

@@ -76,4 +76,4 @@ class SettingsDesk(Desk):
         if reasons:
             self._refuse(asked, reasons)
         else:
-            self._set(asked, "limits", asdict(limits))
+            self._set(asked, "limits", asdict(limits), self._basal.limits_changed)

@@ -316,12 +316,13 @@ class Motor:
         return self.leases[-1].end - self.issued_steps if self.leases else 0
 
     def uncounted_steps(self) -> int:
-        """Return the most steps that went out and are in no count row yet."""
-        return (
-            max(0, self.bounds().maximum_steps - self._closed_maximum)
-            if not self.final
-            else max(0, self.issued_steps - self._closed_maximum)
-        )
+        """Return the most steps that went out and are in no durable count row: a row that is on
+        its way to the disk counts for nothing yet.
+        """
+        book = self._c.book
+        counted = book.run_maximum_steps if book.run == self.run else 0
+        most = self.issued_steps if self.final else self.bounds().maximum_steps
+        return max(0, most - counted)
 
     @property
     def deficit_is_open(self) -> bool:

@@ -109,7 +109,7 @@ def unchecked() -> Done:
 def test_sr_53_the_first_bolus_with_yes_plays_the_check_and_goes_on(
     pump: ScriptedPump, demo: Path
 ) -> None:
-    asked = {"request_id": ID, "amount_uu": 2_500_000}
+    asked = {"request_id": ID, "amount_uu": 2_500_000, "extended_uu": 0, "extended_s": 0}
     pump.script["bolus.review"] = answers(unchecked(), pump.on_bolus_review(asked))
     result = run(demo, "bolus", "2.5", "--yes", "--id", ID)
     assert result.exit_code == 0
@@ -267,9 +267,9 @@ def test_cartridge_load_names_fluid_and_size_and_show_tells_ages_and_waste(
     said = run(demo, "cartridge", "show").stdout.splitlines()
     assert said[0] == "BENCH  180.00 U loaded"
     assert "  to do         prime the tubing" in said
-    assert "  tubing        never changed" in said
-    assert "  wasted, left   20.00 U" in said
-    assert said[-1].startswith("  site          left, upper, 2026-09-21")
+    assert "  tubing          never changed" in said
+    assert "  wasted, left    20.00 U" in said
+    assert said[-1].startswith("  site            left, upper, 2026-09-21")
 
 
 def test_alerts_and_reminders_send_what_was_named_and_nothing_else(

@@ -69,7 +69,8 @@ class ScriptedPump:
             given = self.script[method]
             given = given(asked) if callable(given) else given
         else:
-            given = getattr(self, "on_" + method.replace(".", "_"))(asked)
+            on = getattr(self, "on_" + method.replace(".", "_"), None)
+            given = Refused([{"code": "unscripted", "text": method}]) if on is None else on(asked)
         with self.changed:
             self.seen.append((method, asked))
             self.changed.notify_all()

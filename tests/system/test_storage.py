@@ -20,7 +20,6 @@ import pytest
 from demo_harness import (
     LEASE_STEPS,
     RunningDemo,
-    again_if_the_host_stalled,
     gone,
     wait_for,
 )
@@ -143,7 +142,6 @@ ALWAYS = ("f19 EIO once", "f27 the card is pulled")
         for what in FAULTS
     ],
 )
-@again_if_the_host_stalled
 def test_f17_f18_f19_f27_an_error_of_the_disk_stops_the_motor_and_nothing_is_lost_or_repeated(
     demo: RunningDemo, what: str
 ) -> None:
@@ -185,7 +183,6 @@ def lit(demo: RunningDemo) -> bool:
     return bool(wait_for(both, "lamp and buzzer are on", 15.0))
 
 
-@again_if_the_host_stalled
 def test_f20_sr_35_a_sync_of_2_s_has_the_motor_wait_at_a_leases_end_and_makes_nothing_up(
     demo: RunningDemo,
 ) -> None:
@@ -215,7 +212,6 @@ def test_f20_sr_35_a_sync_of_2_s_has_the_motor_wait_at_a_leases_end_and_makes_no
 
 
 @pytest.mark.full
-@again_if_the_host_stalled
 def test_f20_a_sync_of_30_s_ends_the_dose_and_the_pump_comes_back(demo: RunningDemo) -> None:
     request_id = new_request_id()
     before = demo.truth_steps()
@@ -268,7 +264,6 @@ def blocked(demo: RunningDemo) -> str:
     return text
 
 
-@again_if_the_host_stalled
 def test_f24_sr_42_an_older_copy_in_the_ledgers_place_is_found_and_delivery_is_blocked(
     demo: RunningDemo, tmp_path: Path
 ) -> None:
@@ -300,7 +295,6 @@ def taken_away(ledger: Path) -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize("harm", [log_taken_away, taken_away])
-@again_if_the_host_stalled
 def test_f24_f25_sr_42_a_ledger_that_was_lost_is_noticed_and_delivery_is_blocked(
     tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:

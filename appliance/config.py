@@ -142,6 +142,7 @@ class SafetyTable(_Table):
     one_shot: Literal["present", "none"]
     stop_button: bool
     lease_uu: Annotated[int, Field(ge=10_000, le=100_000)] = 50_000
+    signals: Literal["person", "feedback"] = "person"
 
 
 class ForceTable(_Table):
@@ -155,6 +156,8 @@ class ForceTable(_Table):
     channel: Annotated[int, Field(ge=0, le=7)] = 0
     zero_counts: Annotated[int, Field(ge=-(2**31), le=2**31)] = 0
     un_per_count: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 1_000
+    friction_mn: Annotated[int, Field(ge=0, le=50_000)] = 0
+    line_nl_per_kpa: Annotated[int, Field(ge=0, le=10_000)] = 0
 
 
 class UsersTable(_Table):
@@ -241,6 +244,8 @@ def _unfit(tables: Mapping[str, Any]) -> Iterator[str]:
     hourly_uu, daily_uu = ceilings.get("hourly_uu"), ceilings.get("daily_uu")
     if hourly_uu is not None and daily_uu is not None and hourly_uu > daily_uu:
         yield f"ceilings.hourly_uu = {hourly_uu} is above ceilings.daily_uu = {daily_uu}"
+    if tables.get("safety", {}).get("signals") == "feedback" and factory in ("lgpio", "rpigpio"):
+        yield f'safety.signals = "feedback" needs pins.factory = "bench", not "{factory}"'
     if force.get("required") and force.get("kind") == "none":
         yield 'force.required = true needs a sensor: force.kind is "none"'
     if force.get("kind") == "bench" and factory in ("lgpio", "rpigpio"):

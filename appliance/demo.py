@@ -92,11 +92,14 @@ readback = "required"
 one_shot = "present"
 stop_button = true
 lease_uu = 50_000
+signals = "feedback"     # nobody looks at simulated lamps; the bench says what draws current
 
 [force]
 kind = "bench"
 required = false
 threshold_mn = 12_000
+friction_mn = 1_000      # as the bench's plunger and its tubing are
+line_nl_per_kpa = 20
 
 [users]
 observe = []

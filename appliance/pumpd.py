@@ -36,10 +36,12 @@ from appliance.adapters.guard_door import ask_for_checked_row, checked_row
 from appliance.adapters.ledger import SqliteLedger
 from appliance.adapters.ledger_thread import LedgerThread
 from appliance.adapters.notify import Notifier
+from appliance.adapters.pin import PinFile, PinThread
 from appliance.adapters.wires import StepperWire, Wire, connect, pair
-from appliance.client.messages import PUMP_METHODS, Role
+from appliance.client.messages import GUARDED, PUMP_METHODS, Role
 from appliance.config import Config, load
 from appliance.domain.limits import INTERVAL_CEILING_S, Limits
+from appliance.domain.occlusion import Line
 from appliance.engine import messages as m
 from appliance.engine.book import Book
 from appliance.engine.context import Machine
@@ -58,6 +60,7 @@ from appliance.records import Alive, Bye, Hello
 from appliance.records import Head as HeadRecord
 from appliance.records import Role as WireRole
 from drivers.factory import build_factory
+from drivers.feedback import alarm_feedback
 from drivers.force import CountedForce
 from drivers.force import force_sensor as build_force_sensor
 from drivers.gpio import PinFactories
@@ -235,8 +238,9 @@ class AliveThread(threading.Thread):
 
 
 class SensorThread(threading.Thread):
-    """Reads the force sensor; stops the motor itself at the threshold, before it tells the engine.
+    """Reads the force sensor, and where there is feedback, what lamps and buzzer draw.
 
+    It stops the motor itself at the threshold of force, before it tells the engine.
     A sensor that fails for a second is built anew: its pins may be lost, and be there again.
     """
 
@@ -270,7 +274,9 @@ class SensorThread(threading.Thread):
                     over = True
                 else:
                     over = False
-                self._post(m.Force(force_mn, text))
+                if self._source is None or self._source.sensor is not None:
+                    self._post(m.Force(force_mn, text))
+                self._post_feedback()
         except Exception as error:  # noqa: BLE001 - a dead thread takes its program down
             self._died(error)
         finally:
@@ -280,7 +286,8 @@ class SensorThread(threading.Thread):
         try:
             if self._source is None:
                 self._source = self._build()
-            force_mn = self._source.sensor.read().force_mn
+            sensor = self._source.sensor
+            force_mn = None if sensor is None else sensor.read().force_mn
         except (PinFault, SensorFault) as fault:
             self._failures += 1
             if self._failures >= _FAILURES:
@@ -288,6 +295,16 @@ class SensorThread(threading.Thread):
             return None, str(fault)
         self._failures = 0
         return force_mn, ""
+
+    def _post_feedback(self) -> None:
+        if self._source is None or self._source.feedback is None:
+            return
+        try:
+            flags = self._source.feedback()
+        except PinFault:  # the bench is gone: that is a fault of the sensor and of the pins too
+            return
+        if flags is not None:
+            self._post(m.Feedback(flags))
 
     def _drop(self) -> None:
         source, self._source = self._source, None
@@ -298,15 +315,17 @@ class SensorThread(threading.Thread):
 
 @dataclass(frozen=True, slots=True)
 class ForceSource:
-    """The force sensor, and the pins that it came with."""
+    """What the sensor thread reads, None for what there is not, and the pins it came with."""
 
-    sensor: CountedForce
+    sensor: CountedForce | None
+    feedback: Callable[[], int | None] | None
     factories: PinFactories
 
     def close(self) -> None:
         """Give both back."""
         with contextlib.suppress(PinFault, OSError):
-            self.sensor.close()
+            if self.sensor is not None:
+                self.sensor.close()
         with contextlib.suppress(PinFault, OSError):
             self.factories.close()
 
@@ -367,8 +386,13 @@ class Program:
             died=self.died,
         )
         self._alive = AliveThread(lambda: self._turns, lambda: self._guard)
+        self._pins = PinThread(
+            PinFile(config.paths.state / "pin"),
+            lambda token, verdict: post(m.PinDone(token, verdict)),
+            self.died,
+        )
         self._sensor: SensorThread | None = None
-        if config.force.kind != "none":
+        if config.force.kind != "none" or config.pins.factory == "bench":
             self._sensor = SensorThread(
                 lambda: force_source(config),
                 config.force.threshold_mn,
@@ -434,6 +458,7 @@ class Program:
         self._server.publish(self._pump.snapshot())  # nobody is told "no state yet"
         self._server.start()
         self._alive.start()
+        self._pins.start()
         if self._sensor is not None:
             self._sensor.start()
         wake_ns = 0
@@ -447,6 +472,7 @@ class Program:
                 self._feed_watchdog()
         finally:
             self._alive.ending.set()
+            self._pins.end()
             if self._sensor is not None:
                 self._sensor.ending.set()
             self._server.close()
@@ -531,6 +557,8 @@ class Program:
         match effect:
             case m.Write(batch, entries):
                 self._ledger_thread.put(ledgers.Append(batch, entries))
+            case m.PinTask(token, verb, pin):
+                self._pins.ask(token, verb, pin)
             case m.Find(token, request_id):
                 self._ledger_thread.put(ledgers.Lookup(token, request_id))
             case m.ToStepper(record):
@@ -661,6 +689,9 @@ def machine_of(config: Config, digest: str, speed: int) -> Machine:
         'ENABLE has no one-shot (one_shot = "none")': safety.one_shot == "none",
         'the motor rests on full steps (hold = "off"): doses are whole full steps': table.hold
         == "off",
+        'light and sound are checked by their current, not by a person (signals = "feedback")': (
+            safety.signals == "feedback"
+        ),
     }
     return Machine(
         name=config.pump.name,
@@ -690,6 +721,14 @@ def machine_of(config: Config, digest: str, speed: int) -> Machine:
         version=__version__,
         config_sha256=digest,
         pids=(("pumpd", os.getpid()),),
+        signals=safety.signals,
+        guarded=GUARDED,
+        line=Line(
+            table.bore_um,
+            table.concentration_u_per_ml,
+            config.force.friction_mn,
+            config.force.line_nl_per_kpa,
+        ),
     )
 
 
@@ -719,7 +758,7 @@ def users_of(config: Config) -> dict[Role, set[int]]:
 
 
 def force_source(config: Config) -> ForceSource:
-    """Build the force sensor that the configuration names. Raises PinFault and SensorFault."""
+    """Build what the sensor thread reads, as configured. Raises PinFault and SensorFault."""
     table = config.force
     runtime = config.paths.runtime
     factories = build_factory(
@@ -739,10 +778,7 @@ def force_source(config: Config) -> ForceSource:
         zero_counts=table.zero_counts,
         un_per_count=table.un_per_count,
     )
-    if sensor is None:
-        factories.close()
-        raise SensorFault(f"force.kind = {table.kind!r} names no sensor")
-    return ForceSource(sensor, factories)
+    return ForceSource(sensor, alarm_feedback(config.pins.factory, factories), factories)
 
 
 def _take_lock(runtime: Path) -> int:

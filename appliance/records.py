@@ -317,11 +317,15 @@ class LeasesClosed(Record):
 
 @dataclass(frozen=True, slots=True)
 class Signal(Record):
-    """The highest active alarm: 0 none, 1 low, 2 medium, 3 high; ``sounding`` is 0 while paused."""
+    """The highest active alarm: 0 none, 1 low, 2 medium, 3 high; ``sounding`` is 0 while paused.
+
+    ``urgent`` is 1 where nobody has answered a high one for long: it sounds twice as often.
+    """
 
     KIND: ClassVar[int] = 43
     priority: int
     sounding: int
+    urgent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +337,13 @@ class Rearm(Record):
     KIND: ClassVar[int] = 44
     run: int
     acknowledged: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignalCheck(Record):
+    """Show every lamp and sound the buzzer once, for a person to see and hear (SR-53)."""
+
+    KIND: ClassVar[int] = 46
 
 
 @dataclass(frozen=True, slots=True)

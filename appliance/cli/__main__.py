@@ -7,16 +7,20 @@ import click
 from appliance import __version__
 from appliance.cli.bench import bench
 from appliance.cli.bolus import bolus
-from appliance.cli.commands import ack, cartridge, limits, resume, stop, suspend
+from appliance.cli.cartridge import cartridge
+from appliance.cli.commands import ack, limits, rearm, resume, stop, suspend
 from appliance.cli.insulin import insulin
 from appliance.cli.offline.calc import calc
 from appliance.cli.offline.check_config import check_config
 from appliance.cli.offline.curve import curve
 from appliance.cli.offline.simulate import simulate
 from appliance.cli.offline.verify import verify
+from appliance.cli.pin import pin
 from appliance.cli.profiles import basal
 from appliance.cli.reading import alarms, dose, history, status
+from appliance.cli.remind import remind
 from appliance.cli.session import Pumpctl, Session, with_dir
+from appliance.cli.signals import alerts, check_signals, silence
 from appliance.cli.temp import quick, temp
 
 
@@ -46,6 +50,7 @@ for verb in (
     stop,
     suspend,
     resume,
+    rearm,
     basal,
     temp,
     quick,
@@ -56,6 +61,11 @@ for verb in (
     dose,
     alarms,
     ack,
+    silence,
+    check_signals,
+    alerts,
+    pin,
+    remind,
 ):
     pumpctl.add_command(verb)
 for verb in (verify, check_config, calc, curve, simulate, bench):

@@ -21,13 +21,23 @@ from appliance.cli.session import (
     Session,
     end,
     print_json,
+    safe,
     say,
     say_refused,
     with_dir,
     with_json,
 )
+from appliance.cli.signals import play_and_confirm
 from appliance.client.errors import NoPump, OutcomeUnknown
-from appliance.client.messages import Dose, Review, RunningBolus, Snapshot, Speed, StopWhat
+from appliance.client.messages import (
+    SIGNALS_UNCHECKED,
+    Dose,
+    Review,
+    RunningBolus,
+    Snapshot,
+    Speed,
+    StopWhat,
+)
 from appliance.client.pump import PumpClient, new_request_id
 from appliance.client.words import (
     BENCH,
@@ -159,9 +169,9 @@ def bolus(
             amount_uu = _quick_uu(pump, quick or 0)
         wanted = Wanted(amount_uu, extended_uu or 0, extended_s or 0, speed)
         dose = None if request_id is None else pump.lookup(own_id)
-        token = ""
+        token, again = "", False
         if dose is None:
-            token = _reviewed(pump, own_id, wanted, yes=yes, quiet=as_json)
+            token, again = _reviewed(pump, own_id, wanted, yes=yes, quiet=as_json)
         else:
             _refuse_another_dose(dose, wanted)
             say("this id was given before: no new dose, this is what became of it")
@@ -173,6 +183,7 @@ def bolus(
                     token,
                     speed=speed,
                     stay=wait,
+                    again=again,
                     extended_uu=wanted.extended_uu,
                     extended_s=wanted.extended_s,
                 )
@@ -181,15 +192,26 @@ def bolus(
     _report(dose, as_json=as_json)
 
 
-def _reviewed(pump: PumpClient, request_id: str, wanted: Wanted, *, yes: bool, quiet: bool) -> str:
-    """Show the review and ask; return the token, or end where either says no."""
-    review = pump.review(
+def _review(pump: PumpClient, request_id: str, wanted: Wanted) -> Review:
+    return pump.review(
         request_id,
         wanted.amount_uu,
         wanted.speed,
         extended_uu=wanted.extended_uu,
         extended_s=wanted.extended_s,
     )
+
+
+def _reviewed(
+    pump: PumpClient, request_id: str, wanted: Wanted, *, yes: bool, quiet: bool
+) -> tuple[str, bool]:
+    """Show the review and ask; return the token, and whether it was asked twice for one amount."""
+    review = _review(pump, request_id, wanted)
+    if [reason.code for reason in review.reasons] == [SIGNALS_UNCHECKED]:
+        # The first bolus after a start: light and sound come first, whoever answers for them.
+        if not play_and_confirm(pump, yes=yes):
+            end(Exit.REFUSED)
+        review = _review(pump, request_id, wanted)
     if review.reasons or review.token is None:
         say_refused(review.reasons)
         end(Exit.REFUSED)
@@ -197,15 +219,20 @@ def _reviewed(pump: PumpClient, request_id: str, wanted: Wanted, *, yes: bool, q
         clock = pump.status().clock
         for line in review_lines(review, wanted.speed, None if clock is None else clock.utc_ns):
             click.echo(line)
-    if not yes and not _confirmed(wanted.amount_uu):
+    if review.again is not None and yes:
+        say(f"{review.again}: --yes does")
+    asked = [f"Deliver {format_dose(wanted.amount_uu)}?"]
+    if review.again is not None:  # in another place, and not to be answered with the same keys
+        asked.append(f"{safe(review.again)}. Deliver the same amount once more?")
+    if not yes and not all(_confirmed(question) for question in asked):
         say("not confirmed: nothing was delivered")
         end(Exit.REFUSED)
-    return review.token
+    return review.token, review.again is not None
 
 
-def _confirmed(amount_uu: int) -> bool:
+def _confirmed(question: str) -> bool:
     try:
-        return click.confirm(f"Deliver {format_dose(amount_uu)}?", default=False)
+        return click.confirm(question, default=False)
     except click.Abort:  # Ctrl-C or the end of the input
         click.echo(err=True)
         return False

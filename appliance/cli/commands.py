@@ -89,6 +89,16 @@ def resume(session: Session) -> None:
 
 
 @click.command()
+@with_dir
+@click.pass_obj
+def rearm(session: Session) -> None:
+    """Let delivery resume after three occlusions within 10 minutes have locked it."""
+    with session.pump() as pump:
+        pump.rearm()
+    click.echo(f"{BENCH}  re-armed: pumpctl resume")
+
+
+@click.command()
 @click.argument("number", type=click.IntRange(0, 2**53 - 1), required=False)
 @click.option("--all", "everything", is_flag=True, help="Acknowledge every alarm.")
 @with_dir
@@ -182,19 +192,3 @@ def limits_set(session: Session, /, **given: int | None) -> None:
         old = before.get(name)
         was = "not set" if old is None else _limit_text(name, old)
         click.echo(f"  {name:<24}{_limit_text(name, amount)}   (was {was})")
-
-
-@click.group()
-def cartridge() -> None:
-    """The syringe that holds the water."""
-
-
-@cartridge.command("load")
-@click.argument("amount_uu", metavar="AMOUNT", type=RESERVOIR)
-@with_dir
-@click.pass_obj
-def cartridge_load(session: Session, amount_uu: int) -> None:
-    """Declare a fresh cartridge that holds AMOUNT units."""
-    with session.pump() as pump:
-        pump.load_cartridge(amount_uu)
-    click.echo(f"{BENCH}  cartridge with {format_dose(amount_uu)}")

@@ -46,6 +46,7 @@ _COLUMNS = (
     *("maximum_steps", "certainty", "outcome", "why", "utc_ns", "offset_s", "text"),
 )
 _ROWS = 50
+_LOG_ROWS = 5_000
 
 
 @click.command()
@@ -117,11 +118,14 @@ def status_lines(snapshot: Snapshot, name: str) -> list[str]:
         left = in_words(snapshot.extended.left_s)
         row("extended", f"{_bolus_words(snapshot.extended)}; {left} left")
     held = snapshot.reservoir_uu
-    row("reservoir", "no cartridge declared" if held is None else format_dose(held))
+    lasts = "" if snapshot.reservoir_h is None else f", {snapshot.reservoir_h} h of basal"
+    row("reservoir", "no cartridge declared" if held is None else format_dose(held) + lasts)
     if snapshot.left_60_min_uu is not None and snapshot.left_24_h_uu is not None:
         hour, day = format_dose(snapshot.left_60_min_uu), format_dose(snapshot.left_24_h_uu)
         row("limits leave", f"{hour} in 60 min, {day} in 24 h")
-    row("alarms", "none" if not snapshot.alarms else str(len(snapshot.alarms)))
+    paused_s = snapshot.audio.paused_left_s
+    quiet = f", sound paused for {paused_s} s more" if paused_s else ""
+    row("alarms", "none" if not snapshot.alarms else str(len(snapshot.alarms)) + quiet)
     lines += [f"  {'':<14}{line}" for line in alarm_lines(snapshot.alarms, _clock(snapshot)[0])]
     if snapshot.clock is not None:
         row("clock", f"{time_words(*_clock(snapshot))}, {snapshot.clock.quality}")
@@ -176,9 +180,16 @@ def _bolus_words(bolus: RunningBolus) -> str:
 @click.command()
 @with_dir
 @with_json
+@click.option("--log", is_flag=True, help="What became of every alarm, newest first.")
 @click.pass_obj
-def alarms(session: Session, *, as_json: bool) -> None:
-    """List the alarms that stand, and what to do about each."""
+def alarms(session: Session, *, as_json: bool, log: bool) -> None:
+    """List the alarms that stand, and what to do about each.
+
+    With --log the pump-keeper answers, from the last 5,000 rows of the ledger.
+    """
+    if log:
+        _alarm_log(session, as_json=as_json)
+        return
     with session.pump() as pump:
         listed = pump.alarms()
         if as_json:
@@ -190,12 +201,25 @@ def alarms(session: Session, *, as_json: bool) -> None:
         click.echo("  " + line)
 
 
+def _alarm_log(session: Session, *, as_json: bool) -> None:
+    with session.keeper() as keeper:
+        found = [row for row in keeper.history(rows=_LOG_ROWS) if row.kind in ("alarm", "signals")]
+    if as_json:
+        print_json({"bench": True, "rows": [dict(row.raw) for row in found]})
+        return
+    click.echo(f"{BENCH}  alarm log, newest first")
+    for row in found:
+        for line in _row_lines(row):
+            click.echo("  " + line)
+
+
 def alarm_lines(listed: Iterable[Alarm], utc_ns: int | None) -> list[str]:
     """Say each alarm: what it is, and below it what to do."""
     lines = []
     for alarm in listed:
         marks = [] if alarm.active else ["its cause has gone"]
         marks += ["acknowledged"] if alarm.acknowledged else []
+        marks += ["unanswered for long"] if alarm.escalated else []
         if alarm.since_utc_ns is not None and utc_ns is not None:
             marks.append(f"for {in_words((utc_ns - alarm.since_utc_ns) // NS_PER_S)}")
         lines.append(

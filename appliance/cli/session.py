@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class Session:
 
     def pump(self) -> PumpClient:
         """Return a client of ``pumpd``, not connected yet."""
-        return PumpClient(self.places().pump_socket, client=NAME)
+        return PumpClient(self.places().pump_socket, client=NAME, pin=lambda: ask_pin("The PIN"))
 
     def keeper(self) -> KeeperClient:
         """Return a client of ``pump-keeper``, not connected yet."""
@@ -69,6 +70,15 @@ class Session:
     def bench(self) -> BenchClient:
         """Return a client of ``bench-sim``, not connected yet."""
         return BenchClient(self.places().bench_socket)
+
+
+def ask_pin(what: str, variable: str = "BENCHPUMP_PIN", *, twice: bool = False) -> str:
+    """Return a PIN from the environment, or have it typed unseen. Ends where neither is there."""
+    if (given := os.environ.get(variable)) is not None:
+        return given
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"the PIN is needed: in a pipe, give it as {variable}")
+    return str(click.prompt(what, hide_input=True, confirmation_prompt=twice, err=True))
 
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])

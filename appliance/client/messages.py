@@ -50,6 +50,7 @@ Name = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(_printa
 # The wire takes what the keypad can write; the pump's own limits are far below and carry reasons.
 DoseUu = Annotated[int, Field(ge=0, le=99_990_000)]
 RateUuPerH = Annotated[int, Field(ge=0, le=99_999_000)]
+PinText = Annotated[str, Field(min_length=6, max_length=12)]
 Speed = Literal["slow", "normal", "fast"]
 Seconds = Annotated[int, Field(ge=0, le=864_000)]
 
@@ -89,7 +90,10 @@ class BolusReviewParams(Params):
 
 
 class BolusDeliverParams(Params):
-    """Give the dose that was reviewed; ``stay`` says that this connection lives until it ends."""
+    """Give the dose that was reviewed; ``stay`` says that this connection lives until it ends.
+
+    ``again`` is a second confirmation: the same amount was begun less than 15 min ago (SR-10).
+    """
 
     request_id: RequestId
     amount_uu: DoseUu
@@ -98,6 +102,7 @@ class BolusDeliverParams(Params):
     speed: Speed = "normal"
     token: Annotated[str, Field(min_length=1, max_length=128)]
     stay: bool
+    again: bool = False
 
 
 class DoseLookupParams(Params):
@@ -208,15 +213,115 @@ class Limits(Params):
 
 
 class CartridgeLoadParams(Params):
-    """Declare a fresh cartridge and what it holds."""
+    """Declare a fresh cartridge and what it holds.
+
+    ``kind`` is "rapid" or "test" ("test" without it), ``size_uu`` what it holds when it is full.
+    """
 
     amount_uu: Annotated[int, Field(ge=0, le=999_990_000)]
+    kind: Name | None = None
+    size_uu: Annotated[int, Field(ge=0, le=999_990_000)] | None = None
+
+
+CartridgeStep = Literal["rewind", "prime", "cannula"]
+
+
+class CartridgePrepareParams(Params):
+    """Declare what a step asks for: its first confirmation. ``amount_uu`` is 0 for a rewind."""
+
+    step: CartridgeStep
+    amount_uu: DoseUu = 0
+    declared: bool
+
+
+class CartridgeRunParams(Params):
+    """Confirm a second time, with the token of the first: the motor moves."""
+
+    step: CartridgeStep
+    amount_uu: DoseUu = 0
+    token: Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class CartridgeFinishParams(Params):
+    """End a change; ``site`` names where a new cannula went, null where it is the old one."""
+
+    site: Name | None
 
 
 class AlarmsAcknowledgeParams(Params):
     """Acknowledge one alarm, or every one with null."""
 
     number: Annotated[int, Field(ge=0, lt=2**53)] | None
+
+
+class SignalsConfirmParams(Params):
+    """Say whether every lamp was seen and the buzzer heard.
+
+    ``how`` is "person" for eyes and ears, "assumed" where a program answered for nobody.
+    """
+
+    seen: bool
+    how: Literal["person", "assumed"]
+
+
+class PinUnlockParams(Params):
+    """Let this connection change settings, until it has left them alone for 60 s."""
+
+    pin: PinText
+
+
+class PinSetParams(Params):
+    """Set or change the PIN; ``old`` is null where there is none yet."""
+
+    old: PinText | None
+    new: PinText
+
+
+class PinClearParams(Params):
+    """Have no PIN any more."""
+
+    old: PinText
+
+
+class AlertsSetParams(Params):
+    """Set the alerts that are named; the others stay. 0 switches one by hours off."""
+
+    low_reservoir_uu: Annotated[int, Field(ge=0, le=999_990_000)] | None = None
+    low_reservoir_h: Annotated[int, Field(ge=0, le=1_000)] | None = None
+    auto_off_h: Annotated[int, Field(ge=0, le=1_000)] | None = None
+
+
+MinOfDay = Annotated[int, Field(ge=0, le=1_439)]
+
+
+class MealWindow(Params):
+    """A time of day in which a bolus is expected."""
+
+    from_min: MinOfDay
+    to_min: MinOfDay
+
+
+class PersonalReminder(Params):
+    """Words that are said at a time of day."""
+
+    at_min: MinOfDay
+    name: Name
+
+
+class RemindersSetParams(Params):
+    """Set the reminders that are named; the others stay. A list replaces the whole list."""
+
+    glucose_min: Annotated[int, Field(ge=0, le=1_440)] | None = None
+    site_days: Annotated[int, Field(ge=0, le=30)] | None = None
+    site_at_min: MinOfDay | None = None
+    meals: Annotated[list[MealWindow], Field(max_length=20)] | None = None
+    personal: Annotated[list[PersonalReminder], Field(max_length=20)] | None = None
+
+
+class RemindersSnoozeParams(Params):
+    """Answer every reminder that stands, and have it come again."""
+
+    minutes: Annotated[int, Field(ge=5, le=240)]
 
 
 class HistoryParams(Params):
@@ -276,17 +381,47 @@ PUMP_METHODS: tuple[Method, ...] = (
     Method("limits.show", Nothing, Role.OBSERVE),
     Method("limits.set", Limits, Role.SETTINGS, changes=True),
     Method("cartridge.load", CartridgeLoadParams, Role.OPERATE, changes=True),
+    Method("cartridge.show", Nothing, Role.OBSERVE),
+    Method("cartridge.prepare", CartridgePrepareParams, Role.OPERATE),
+    Method("cartridge.run", CartridgeRunParams, Role.OPERATE, changes=True, answer_s=60.0),
+    Method("cartridge.finish", CartridgeFinishParams, Role.OPERATE, changes=True),
     Method("alarms", Nothing, Role.OBSERVE),
     Method("alarms.acknowledge", AlarmsAcknowledgeParams, Role.OPERATE, changes=True),
+    Method("rearm", Nothing, Role.OPERATE, changes=True),
+    Method("alarms.silence", Nothing, Role.OPERATE),
+    Method("signals.check", Nothing, Role.OPERATE),
+    Method("signals.confirm", SignalsConfirmParams, Role.OPERATE, changes=True),
+    Method("pin.show", Nothing, Role.OBSERVE),
+    Method("pin.unlock", PinUnlockParams, Role.SETTINGS),
+    Method("pin.lock", Nothing, Role.OPERATE),
+    Method("pin.set", PinSetParams, Role.SETTINGS, changes=True),
+    Method("pin.clear", PinClearParams, Role.SETTINGS, changes=True),
+    Method("alerts.show", Nothing, Role.OBSERVE),
+    Method("alerts.set", AlertsSetParams, Role.SETTINGS, changes=True),
+    Method("reminders.show", Nothing, Role.OBSERVE),
+    Method("reminders.set", RemindersSetParams, Role.SETTINGS, changes=True),
+    Method("reminders.snooze", RemindersSnoozeParams, Role.OPERATE, changes=True),
     Method("heartbeat", Nothing, Role.OPERATE),
 )
 """The verbs of ``pumpd``'s socket, after ``hello``."""
+
+PIN_METHODS = frozenset({"pin.unlock", "pin.set", "pin.clear"})
+"""What asks for the PIN itself."""
+
+GUARDED = frozenset(one.name for one in PUMP_METHODS if one.role is Role.SETTINGS) - PIN_METHODS
+"""The verbs that wait for the PIN, where one is set: every change of a setting (SR-65)."""
+
+PIN_NEEDED = "pin_needed"
+"""The reason's code with which such a verb is refused until the PIN was given."""
 
 KEEPER_METHODS: tuple[Method, ...] = (
     Method("history", HistoryParams, Role.OBSERVE, answer_s=30.0),
 )
 """The verbs of ``pump-keeper``'s socket, after ``hello``."""
 
+
+SIGNALS_UNCHECKED = "signals_unchecked"
+"""The reason's code with which a bolus waits for a check of light and sound (SR-53)."""
 
 NO_SUCH_DOSE = "no_such_dose"
 """The reason's code with which ``dose.lookup`` refuses an id that no dose has."""
@@ -413,6 +548,7 @@ class Review(Result):
     extended_uu: int = 0
     extended_s: int = 0
     token_s: int = 30
+    again: str | None = None
     last_bolus: LastBolus | None = None
     delivered_60_min_uu: int | None = None
     left_60_min_uu: int | None = None
@@ -432,6 +568,7 @@ class Alarm(Result):
     since_utc_ns: int | None = None
     active: bool = True
     acknowledged: bool = False
+    escalated: bool = False
 
 
 class RunningBolus(Result):
@@ -504,6 +641,14 @@ class Check(Result):
     text: str = ""
 
 
+class Audio(Result):
+    """What sounds: the priority shown, and for how long the sound is paused, in real seconds."""
+
+    priority: int = 0
+    sounding: bool = False
+    paused_left_s: int = 0
+
+
 class Snapshot(Result):
     """The pump as it is; ``raw`` has what this version has no name for.
 
@@ -536,6 +681,8 @@ class Snapshot(Result):
     weaker: list[str] = Field(default_factory=list)
     ledger: dict[str, Any] = Field(default_factory=dict)
     self_test: list[Check] = Field(default_factory=list)
+    reservoir_h: int | None = None
+    audio: Audio = Field(default_factory=lambda: Audio())
 
     @property
     def reasons(self) -> list[str]:

@@ -5,24 +5,32 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 from uuid import uuid4
+
+from pydantic import BaseModel
 
 from appliance import __version__
 from appliance.client.errors import NoPump, OutcomeUnknown, PumpError, Refused
 from appliance.client.messages import (
     COLUMNS,
     NO_SUCH_DOSE,
+    PIN_NEEDED,
     PUMP_METHODS,
     Alarm,
     AlarmsAcknowledgeParams,
+    AlertsSetParams,
     Basal,
     BasalCopyParams,
     BasalImportParams,
     BasalUseParams,
     BolusDeliverParams,
     BolusReviewParams,
+    CartridgeFinishParams,
     CartridgeLoadParams,
+    CartridgePrepareParams,
+    CartridgeRunParams,
+    CartridgeStep,
     Dose,
     DoseLookupParams,
     FullSegment,
@@ -30,12 +38,19 @@ from appliance.client.messages import (
     InsulinParams,
     Limits,
     LimitsShown,
+    Method,
     Nothing,
+    PinClearParams,
+    PinSetParams,
+    PinUnlockParams,
     Presets,
     QuickParams,
+    RemindersSetParams,
+    RemindersSnoozeParams,
     Review,
     Segment,
     SegmentShown,
+    SignalsConfirmParams,
     Snapshot,
     Speed,
     StopParams,
@@ -61,6 +76,31 @@ def new_request_id() -> str:
     return str(uuid4())
 
 
+class PinClient(RpcClient):
+    """Calls that give the PIN where a setting waits for it: once for each refusal."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        methods: Sequence[Method],
+        *,
+        client: str,
+        pin: Callable[[], str] | None,
+    ) -> None:
+        super().__init__(path, methods, client=client)
+        self._pin = pin
+
+    def ask(self, method: str, params: BaseModel) -> object:
+        """Ask; where the pump wants the PIN first and there is somebody to ask, give it."""
+        try:
+            return super().ask(method, params)
+        except Refused as refused:
+            if self._pin is None or [one.code for one in refused.reasons] != [PIN_NEEDED]:
+                raise
+        super().ask("pin.unlock", PinUnlockParams(pin=self._pin()))
+        return super().ask(method, params)
+
+
 class PumpClient:
     """One conversation with ``pumpd``: synchronous, without a thread, a context manager.
 
@@ -68,6 +108,8 @@ class PumpClient:
     (nobody there: nothing has changed), Refused (with every reason), NotAllowed, WrongVersion,
     PumpFailed and ProtocolFault; those that change something also OutcomeUnknown. Lost connections
     are opened again by ``deliver`` and ``stop`` alone; elsewhere that is the caller's to decide.
+
+    ``pin`` is asked for the PIN where a change of a setting waits for it.
 
     ``settle_tries`` and ``pause_s`` say how often and how far apart a lost dose is looked up.
     """
@@ -80,8 +122,9 @@ class PumpClient:
         settle_tries: int = 60,
         pause_s: float = 0.25,
         pause: Callable[[float], object] | None = None,
+        pin: Callable[[], str] | None = None,
     ) -> None:
-        self._rpc = RpcClient(path, PUMP_METHODS, client=client)
+        self._rpc = PinClient(path, PUMP_METHODS, client=client, pin=pin)
         self._settle_tries = settle_tries
         self._pause_s = pause_s
         self._pause = pause or threading.Event().wait
@@ -203,14 +246,16 @@ class PumpClient:
         *,
         speed: Speed = "normal",
         stay: bool = True,
+        again: bool = False,
         extended_uu: int = 0,
         extended_s: int = 0,
     ) -> Dose:
         """Give the reviewed dose and return its record, which may still be running.
 
-        ``stay`` promises that this connection lives until the dose ends. A lost answer is settled
-        here: look the id up, and ask again with the same id where there is no such dose (SR-37,
-        SR-39). Raises OutcomeUnknown only where that failed too.
+        ``again`` confirms a second time, where the review's ``again`` says that the same amount was
+        begun less than 15 min ago. ``stay`` promises that this connection lives until the dose
+        ends. A lost answer is settled here: look the id up, and ask again with the same id where
+        there is no such dose (SR-37, SR-39). Raises OutcomeUnknown only where that failed too.
         """
         params = BolusDeliverParams(
             request_id=request_id,
@@ -220,6 +265,7 @@ class PumpClient:
             speed=speed,
             token=token,
             stay=stay,
+            again=again,
         )
         self._staying = params if stay else None
         try:
@@ -409,9 +455,90 @@ class PumpClient:
         """Set the five therapy limits at once."""
         self._rpc.call("limits.set", limits)
 
-    def load_cartridge(self, amount_uu: int) -> None:
-        """Declare a fresh cartridge and what it holds."""
-        self._rpc.call("cartridge.load", CartridgeLoadParams(amount_uu=amount_uu))
+    def load_cartridge(
+        self, amount_uu: int, *, kind: str | None = None, size_uu: int | None = None
+    ) -> None:
+        """Declare a fresh cartridge and what it holds; ``kind`` is "rapid" or "test"."""
+        params = CartridgeLoadParams(amount_uu=amount_uu, kind=kind, size_uu=size_uu)
+        self._rpc.call("cartridge.load", params)
+
+    def cartridge(self) -> dict[str, Any]:
+        """Return what is loaded, what is to do, ages in hours, what was wasted, and the sites."""
+        return self._rpc.call("cartridge.show", Nothing())
+
+    def prepare_cartridge(
+        self, step: CartridgeStep, amount_uu: int = 0, *, declared: bool
+    ) -> dict[str, Any]:
+        """Give a step its first confirmation; return its ``token``, and the ``question`` to ask."""
+        params = CartridgePrepareParams(step=step, amount_uu=amount_uu, declared=declared)
+        return self._rpc.call("cartridge.prepare", params)
+
+    def run_cartridge(self, step: CartridgeStep, amount_uu: int, token: str) -> Dose:
+        """Give a step its second confirmation; return the record of what now moves."""
+        params = CartridgeRunParams(step=step, amount_uu=amount_uu, token=token)
+        return Dose.of(self._rpc.call("cartridge.run", params))
+
+    def finish_cartridge(self, site: str | None) -> None:
+        """End a change of cartridge and set; ``site`` names where a new cannula went."""
+        self._rpc.call("cartridge.finish", CartridgeFinishParams(site=site))
+
+    def rearm(self) -> None:
+        """Let delivery resume after three occlusions within 10 min have locked it (SR-27)."""
+        self._rpc.call("rearm", Nothing())
+
+    def silence(self) -> int:
+        """Pause the sound of alarms; return for how many seconds more, at most 120."""
+        return int(self._rpc.call("alarms.silence", Nothing())["paused_left_s"])
+
+    def check_signals(self) -> int:
+        """Have every lamp and the buzzer shown once; return how many ms that takes."""
+        return int(self._rpc.call("signals.check", Nothing())["duration_ms"])
+
+    def confirm_signals(self, *, seen: bool, how: Literal["person", "assumed"]) -> bool:
+        """Say whether the check was seen and heard; return whether a new bolus may begin."""
+        params = SignalsConfirmParams(seen=seen, how=how)
+        return bool(self._rpc.call("signals.confirm", params)["confirmed"])
+
+    def pin(self) -> dict[str, Any]:
+        """Return ``set``, ``unlocked``, ``wrong_tries`` and ``wait_s`` of the PIN."""
+        return self._rpc.call("pin.show", Nothing())
+
+    def unlock(self, pin: str) -> None:
+        """Let this connection change settings until it has left them alone for 60 s."""
+        self._rpc.call("pin.unlock", PinUnlockParams(pin=pin))
+
+    def lock(self) -> None:
+        """Have every connection need the PIN again."""
+        self._rpc.call("pin.lock", Nothing())
+
+    def set_pin(self, old: str | None, new: str) -> None:
+        """Set the PIN, 6 to 12 digits; ``old`` is None where there was none."""
+        self._rpc.call("pin.set", PinSetParams(old=old, new=new))
+
+    def clear_pin(self, old: str) -> None:
+        """Have no PIN any more."""
+        self._rpc.call("pin.clear", PinClearParams(old=old))
+
+    def alerts(self) -> dict[str, int]:
+        """Return when the pump warns: ``low_reservoir_uu``, ``low_reservoir_h``, ``auto_off_h``."""
+        return dict(self._rpc.call("alerts.show", Nothing())["alerts"])
+
+    def set_alerts(self, alerts: AlertsSetParams) -> None:
+        """Set the alerts that are named; None leaves one as it is."""
+        self._rpc.call("alerts.set", alerts)
+
+    def reminders(self) -> dict[str, Any]:
+        """Return what the pump reminds of: times of day are minutes of the local day."""
+        return dict(self._rpc.call("reminders.show", Nothing())["reminders"])
+
+    def set_reminders(self, reminders: RemindersSetParams) -> None:
+        """Set the reminders that are named; None leaves one as it is."""
+        self._rpc.call("reminders.set", reminders)
+
+    def snooze(self, minutes: int) -> int:
+        """Answer every reminder that stands for so many minutes; return how many those are."""
+        params = RemindersSnoozeParams(minutes=minutes)
+        return int(self._rpc.call("reminders.snooze", params)["snoozed"])
 
     def acknowledge(self, number: int | None) -> None:
         """Acknowledge one alarm by its number, or all of them with None."""

@@ -1,7 +1,8 @@
 """The alarms: one table. A code is never used again for anything else; the ledger keeps it.
 
-Priorities follow IEC 60601-1-8. Every alarm here is about stopped or uncertain delivery or its near
-future, so it latches: it stays after its cause until a person acknowledges it (SR-51).
+Priorities follow IEC 60601-1-8. An alarm is about stopped or uncertain delivery or its near future,
+so it latches: it stays after its cause until a person acknowledges it (SR-51). A reminder does not:
+it goes with its cause.
 """
 
 from __future__ import annotations
@@ -40,6 +41,16 @@ class AlarmCode(StrEnum):
     HISTORY_UNKNOWN = "A16"
     CLOCK_STEPPED = "A17"
     SELF_TEST = "A18"
+    CHANNEL_LOST = "A30"
+    DELIVERY_STOPPED = "A31"
+    AUTO_OFF_SOON = "A32"
+    AUTO_OFF = "A33"
+    LOCKED = "A34"
+    UNFINISHED = "A35"
+    SITE_DUE = "A36"
+    CHECK_GLUCOSE = "A37"
+    MISSED_MEAL = "A38"
+    REMINDER = "A39"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,7 @@ class AlarmKind:
     priority: Priority
     name: str
     what_to_do: tuple[str, ...]
+    latching: bool = True
 
 
 _RESUME = "Acknowledge, then resume: the self-test runs first."
@@ -127,5 +139,59 @@ TABLE: Mapping[AlarmCode, AlarmKind] = {
         Priority.HIGH,
         "Self-test failed",
         ("Every reason is listed: pumpctl status.", "Then resume."),
+    ),
+    AlarmCode.CHANNEL_LOST: AlarmKind(
+        Priority.MEDIUM,
+        "Light or sound is lost",
+        (
+            "An alarm may not be seen or heard, so no new bolus is given.",
+            "Look at the buzzer, the lamps and their wires, then: pumpctl check-signals",
+        ),
+    ),
+    AlarmCode.DELIVERY_STOPPED: AlarmKind(
+        Priority.MEDIUM,
+        "Delivery is stopped",
+        ("No basal is delivered, and none of it is made up.", "Resume, or acknowledge."),
+        latching=False,
+    ),
+    AlarmCode.AUTO_OFF_SOON: AlarmKind(
+        Priority.MEDIUM,
+        "Auto-off is near",
+        ("Nobody has used the pump for hours. Acknowledge, and delivery goes on.",),
+        latching=False,
+    ),
+    AlarmCode.AUTO_OFF: AlarmKind(
+        Priority.HIGH,
+        "Auto-off",
+        ("Nobody used the pump for the time that was set, so it stopped.", _RESUME),
+    ),
+    AlarmCode.LOCKED: AlarmKind(
+        Priority.HIGH,
+        "Delivery is locked",
+        (
+            "The line was blocked three times within 10 minutes: change the set.",
+            "Acknowledge, re-arm (pumpctl rearm), then resume.",
+        ),
+    ),
+    AlarmCode.UNFINISHED: AlarmKind(
+        Priority.LOW,
+        "A step is unfinished",
+        ("Go on with the cartridge and the set: pumpctl cartridge show",),
+        latching=False,
+    ),
+    AlarmCode.SITE_DUE: AlarmKind(
+        Priority.LOW,
+        "Change the site",
+        ("The set has been in for the days that were set.",),
+        latching=False,
+    ),
+    AlarmCode.CHECK_GLUCOSE: AlarmKind(
+        Priority.LOW, "Check glucose", ("It is time after the bolus.",), latching=False
+    ),
+    AlarmCode.MISSED_MEAL: AlarmKind(
+        Priority.LOW, "No meal bolus", ("None was given in this window.",), latching=False
+    ),
+    AlarmCode.REMINDER: AlarmKind(
+        Priority.LOW, "Reminder", ("It was set for this time of day.",), latching=False
     ),
 }

@@ -9,7 +9,9 @@ from enum import StrEnum
 from appliance.domain.limits import DOSE_GRID_UU, MIN_DOSE_UU, Limits, Reason
 from appliance.domain.mechanics import Mechanics
 from appliance.domain.states import PumpState
-from appliance.domain.units import NS_PER_H, format_dose, format_exact
+from appliance.domain.units import NS_PER_H, NS_PER_MIN, NS_PER_S, format_dose, format_exact
+
+SAME_AMOUNT_NS = 15 * NS_PER_MIN
 
 MIN_EXTENDED_S = 900
 MAX_EXTENDED_S = 28_800
@@ -141,6 +143,15 @@ def amount_reasons(amount_uu: int, limits: Limits, ceiling_uu: int) -> list[Reas
         text = f"amount_uu = {amount_uu} is not a whole hundredth of a unit"
         reasons.append(Reason("off_grid", text, "amount_uu", str(amount_uu), "steps of 0.01 U"))
     return reasons
+
+
+def again_reason(amount_uu: int, last_uu: int | None, since_ns: int | None) -> list[Reason]:
+    """List the same amount within 15 min of the last one: it is to be confirmed twice (SR-10)."""
+    if since_ns is None or last_uu != amount_uu or since_ns >= SAME_AMOUNT_NS:
+        return []
+    minutes, seconds = divmod(since_ns // NS_PER_S, 60)
+    text = f"{format_dose(amount_uu)} was begun {minutes} min {seconds} s ago: confirm it again"
+    return [Reason("same_amount", text, "again", "false", "true")]
 
 
 def state_reasons(

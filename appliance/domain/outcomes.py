@@ -13,6 +13,8 @@ class DoseKind(StrEnum):
     EXTENDED = "extended"
     BASAL = "basal"
     PRIME = "prime"
+    CANNULA = "cannula"
+    REWIND = "rewind"
 
 
 class Outcome(StrEnum):

@@ -5,14 +5,28 @@ priority.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from appliance.domain.alarms import TABLE, AlarmCode, Priority
+from appliance.domain.units import NS_PER_MIN, NS_PER_S
 from appliance.engine.book import AlarmRow
 from appliance.engine.context import Context
 from appliance.engine.messages import ToGuard
 from appliance.ports import Row
-from appliance.records import Signal
+from appliance.records import NO_LIMIT, Signal
+
+_PAUSE_NS = 120 * NS_PER_S
+_ESCALATE_NS = 10 * NS_PER_MIN
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the guard was told to show: 0 is no alarm; ``urgent`` sounds twice as often."""
+
+    priority: int = 0
+    sounding: bool = False
+    urgent: bool = False
 
 
 class AlarmBoard:
@@ -22,19 +36,28 @@ class AlarmBoard:
         self._c = context
         self._rising: dict[AlarmCode, AlarmRow] = {}
         self._said: set[tuple[int, str]] = set()
-        self._shown = -1
+        self._unanswered_ns: dict[int, int] = {}
+        self._pause_ends_ns: int | None = None
+        self._told = False
+        self.shown = Shown()
+        self.shown_since_ns = 0
 
     def raise_(self, code: AlarmCode, text: str) -> None:
-        """Raise an alarm, unless it stands already: also when a person has acknowledged it."""
-        if code in self._rising or any(
-            one.code == code.value and self._stands(one) for one in self._c.book.alarms.values()
-        ):
+        """Raise an alarm, unless its cause is known to stand."""
+        if code in self._rising or self.is_active(code):
             return
         number = self._c.book.next_alarm + len(self._rising)
         # Shown before it is durable: an alarm does not wait for the disk.
         self._rising[code] = AlarmRow(number, code.value, text, self._c.utc_ns)
+        self._pause_ends_ns = None  # a new alarm is heard (SR-50)
         body = self._body(number, code.value, "raised", text, "pump")
         self._c.write([self._c.entry("alarm", body)], lambda _rows: self._risen(code))
+
+    def is_active(self, code: AlarmCode) -> bool:
+        """Say whether the cause of an alarm stands, acknowledged or not."""
+        return code in self._rising or any(
+            one.code == code.value and self._stands(one) for one in self._c.book.alarms.values()
+        )
 
     def _stands(self, alarm: AlarmRow) -> bool:
         """Say whether the cause of an alarm goes on; a row on its way to the disk may end it."""
@@ -44,10 +67,11 @@ class AlarmBoard:
         self._rising.pop(code, None)
 
     def clear(self, code: AlarmCode) -> None:
-        """Record that the cause of an alarm is gone; it stays until somebody acknowledges it."""
+        """Record that the cause of an alarm is gone; what latches stays until acknowledged."""
+        event = "cleared" if TABLE[code].latching else "ended"
         for one in self._c.book.alarms.values():
             if one.code == code.value and one.active:
-                self._say([(one, "cleared", "pump")])
+                self._say([(one, event, "pump")])
 
     def acknowledge(self, number: int | None, by: str, then: Callable[[], None]) -> list[int]:
         """Have one alarm, or all, acknowledged; ``then`` runs when that is durable."""
@@ -95,17 +119,62 @@ class AlarmBoard:
             if TABLE[AlarmCode(one.code)].priority is Priority.HIGH
         ]
 
+    def pause(self) -> int:
+        """Be silent for 120 s and no longer; return how many ns of real time are left (SR-50).
+
+        Asked again it makes no pause longer: there is no way to switch the sound off.
+        """
+        speed = self._c.machine.speed
+        if self._pause_ends_ns is None:
+            self._pause_ends_ns = self._c.now_ns + _PAUSE_NS * speed
+        return (self._pause_ends_ns - self._c.now_ns) // speed
+
+    @property
+    def pause_left_ns(self) -> int:
+        """Return how many ns of real time the sound is paused for; 0 where it is not."""
+        if self._pause_ends_ns is None:
+            return 0
+        return max(0, self._pause_ends_ns - self._c.now_ns) // self._c.machine.speed
+
+    def wake_ns(self) -> int:
+        """Return when the pause is over."""
+        return NO_LIMIT if self._pause_ends_ns is None else self._pause_ends_ns
+
     def signal(self) -> None:
-        """Tell the guard the highest priority, when it has changed."""
-        codes = [AlarmCode(one.code) for one in self.unacknowledged]
-        priority = max((int(TABLE[code].priority) for code in codes), default=0)
-        if priority != self._shown:
-            self._shown = priority
-            self._c.add(ToGuard(Signal(priority, int(priority > 0))))
+        """Tell the guard the highest priority, and whether it sounds, when that has changed."""
+        standing = self.unacknowledged
+        if not standing and self._told and not self.shown.priority:
+            return
+        self._escalate(standing)
+        kinds = [(TABLE[AlarmCode(one.code)].priority, one.escalated) for one in standing]
+        priority = max((min(Priority.HIGH, kind + more) for kind, more in kinds), default=0)
+        urgent = any(kind is Priority.HIGH and more for kind, more in kinds)
+        paused = self._pause_ends_ns is not None and self._c.now_ns < self._pause_ends_ns
+        if not paused or not standing:
+            self._pause_ends_ns = None
+        if priority > self.shown.priority:
+            self._pause_ends_ns = None
+        sounding = priority > 0 and self._pause_ends_ns is None
+        shown = Shown(int(priority), sounding, urgent)
+        if shown != self.shown or not self._told:
+            self._told = True
+            self.shown, self.shown_since_ns = shown, self._c.now_ns
+            self._c.add(ToGuard(Signal(int(priority), int(sounding), int(urgent))))
+
+    def _escalate(self, standing: Sequence[AlarmRow]) -> None:
+        """Signal an alarm that nobody has answered for 10 min one priority higher (SR-52)."""
+        now_ns = self._c.now_ns
+        since_ns = {one.number: self._unanswered_ns.get(one.number, now_ns) for one in standing}
+        self._unanswered_ns = since_ns
+        for one in self._c.book.alarms.values():
+            waited_ns = now_ns - since_ns.get(one.number, now_ns)
+            if waited_ns >= _ESCALATE_NS * self._c.machine.speed and not one.escalated:
+                self._say([(one, "escalated", "pump")])
+                self._pause_ends_ns = None
 
     def forget_signal(self) -> None:
         """The guard is new: tell it again."""
-        self._shown = -1
+        self._told = False
 
     def listed(self) -> list[dict[str, Any]]:
         """Return the standing alarms, the most urgent first."""
@@ -124,6 +193,7 @@ class AlarmBoard:
                 "since_utc_ns": one.since_utc_ns,
                 "active": one.active,
                 "acknowledged": one.acknowledged,
+                "escalated": one.escalated,
             }
             for one in rows
         ]
@@ -149,5 +219,6 @@ _CONDITIONS = frozenset(
         AlarmCode.LIMIT_HELD,
         AlarmCode.SENSOR_FAULT,
         AlarmCode.LEDGER_FAILURE,
+        AlarmCode.CHANNEL_LOST,
     }
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid5
@@ -71,6 +71,7 @@ class BolusDesk:
         self._heartbeat_ns: int | None = None
         self._dead_since_ns: dict[int, int] = {}
         self._refused_ns = -_REFUSALS_KEPT_NS
+        self.others: Callable[[], list[Reason]] = list
 
     # ------------------------------------------------------------------ what limits count
 
@@ -144,6 +145,7 @@ class BolusDesk:
         )
         if self._c.trouble:
             reasons.append(Reason("ledger", f"the ledger cannot be written: {self._c.trouble}"))
+        reasons += self.others()
         if limits is None:
             reasons.append(Reason("no_limits", "no limits are set: pumpctl limits set"))
             held = rules.reservoir_reason(amount_uu, self._c.reservoir_uu, promised_uu)
@@ -163,13 +165,20 @@ class BolusDesk:
         return reasons
 
     def _interval(self, limits: Limits) -> list[Reason]:
+        return interval_reason(limits, now_ns=self._c.now_ns, last_start_ns=self._last_start_ns())
+
+    def _last_start_ns(self) -> int | None:
+        """Return when the last bolus began, no earlier than this boot can prove."""
         last = self._c.book.doses.get(self._c.book.last_bolus)
         if last is None:
-            return []
-        start_ns = (
-            last.start_mono_ns if last.start_boot == self._c.machine.boot_id else self._c.start_ns
-        )
-        return interval_reason(limits, now_ns=self._c.now_ns, last_start_ns=start_ns)
+            return None
+        here = last.start_boot == self._c.machine.boot_id
+        return last.start_mono_ns if here else self._c.start_ns
+
+    def _again(self, amount_uu: int) -> list[Reason]:
+        last, start_ns = self._c.book.doses.get(self._c.book.last_bolus), self._last_start_ns()
+        since_ns = None if start_ns is None else self._c.now_ns - start_ns
+        return rules.again_reason(amount_uu, last.programmed_uu if last else None, since_ns)
 
     # ------------------------------------------------------------------ review and delivery
 
@@ -191,6 +200,7 @@ class BolusDesk:
             "programmed_steps": steps,
             "duration_s": max(duration_s, shape.duration_s),
             "reasons": [_reason(one) for one in reasons],
+            "again": next((one.text for one in self._again(shape.amount_uu)), None),
             "token": None if reasons else self._token(params),
             "token_s": self._c.times.token_ns // (NS_PER_S * self._c.machine.speed),
             "last_bolus": _last(last) if last else None,
@@ -223,6 +233,7 @@ class BolusDesk:
             return
         reasons = self._token_reasons(params)
         reasons += self.reasons(shape, state)
+        reasons += [] if params.get("again") else self._again(shape.amount_uu)
         stays = params["stay"]
         if not stays and not self._other_live_stop():
             reasons.append(

@@ -20,6 +20,8 @@ PROFILE_SETTING = "basal.profile."
 """What the name of a setting begins with that is one basal profile; its own name follows."""
 
 _RECENT_DOSES = 200
+_BLOCKED = 3
+_SITES = 20
 _BUCKET_NS = 60_000_000_000
 _SCHEDULE_ROWS = 500
 _DAY_NS = 24 * 3_600_000_000_000
@@ -112,6 +114,7 @@ class AlarmRow:
     since_utc_ns: int
     active: bool = True
     acknowledged: bool = False
+    escalated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +192,11 @@ class Book:
     alarms: dict[int, AlarmRow] = field(default_factory=dict)
     spent: deque[Spent] = field(default_factory=deque)
     last_bolus: str = ""
+    locked: bool = False
+    blocked: list[list[Any]] = field(default_factory=list)
+    set_change: dict[str, Any] = field(default_factory=dict)
+    pin_tries: int = 0
+    pin_tried: list[Any] = field(default_factory=lambda: ["", 0])
     temp: TempRow | None = None
     kinds: dict[str, str] = field(default_factory=dict)
     placed: dict[str, int] = field(default_factory=dict)
@@ -226,6 +234,15 @@ class Book:
                 self._closed(row)
             case "alarm":
                 self._alarm(row)
+            case "line":
+                self._line(row)
+            case "set_change":
+                self._set_change(row)
+            case "pin" if body["event"] == "tried":
+                self.pin_tries += 1
+                self.pin_tried = [row.entry.boot_id, row.entry.mono_ns]
+            case "pin":
+                self.pin_tries = 0
             case "temp":
                 self._temp(row)
             case "schedule":
@@ -243,7 +260,7 @@ class Book:
             name, new = "basal.profiles", profiles
         self.settings[name] = new
         if name == "cartridge":
-            self.loaded_uu = new["amount_uu"]
+            self.loaded_uu = new and new["amount_uu"]
             self.loaded_at_steps = self.maximum_steps + self.open_lease_steps
 
     def _temp(self, row: Row) -> None:
@@ -423,8 +440,37 @@ class Book:
             alarm.active = False
         elif body["event"] == "acknowledged":
             alarm.acknowledged = True
+        elif body["event"] == "escalated":
+            alarm.escalated = True
+        elif body["event"] == "ended":  # a reminder goes with its cause
+            alarm.active, alarm.acknowledged = False, True
         if alarm.acknowledged and not alarm.active:
             del self.alarms[number]
+
+    def _set_change(self, row: Row) -> None:
+        """Keep when each part was last changed, where the sites were, and what was wasted."""
+        body, change = row.entry.body, self.set_change
+        event = body["event"]
+        change["event"], change["mono_ns"] = event, row.entry.mono_ns
+        change["boot"] = row.entry.boot_id
+        for part in body.get("renews", ()):
+            change[f"{part}_utc_ns"] = row.entry.utc_ns
+        for part, steps in body.get("wasted_steps", {}).items():
+            change[f"wasted_{part}_steps"] = change.get(f"wasted_{part}_steps", 0) + steps
+        if body.get("site"):
+            site = {"site": body["site"], "utc_ns": row.entry.utc_ns}
+            change["sites"] = [*change.get("sites", []), site][-_SITES:]
+
+    def _line(self, row: Row) -> None:
+        match row.entry.body["event"]:
+            case "blocked":
+                self.blocked = [*self.blocked, [row.entry.boot_id, row.entry.mono_ns]][-_BLOCKED:]
+            case "locked":
+                self.locked = True
+            case "rearmed":
+                self.locked, self.blocked = False, []
+            case _:
+                pass
 
     # ------------------------------------------------------------------ what it says
 
@@ -464,6 +510,7 @@ class Book:
             "kinds": dict(raw.get("kinds", {})),
             "placed": dict(raw.get("placed", {})),
             "settings": dict(raw["settings"]),
+            "set_change": dict(raw.get("set_change", {})),
             "temp": TempRow(**raw["temp"]) if raw.get("temp") else None,
         }
         for one in fields(self):  # a checkpoint of an older version says less: the rest is as new

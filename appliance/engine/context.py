@@ -10,6 +10,7 @@ from typing import Any
 
 from appliance.domain.limits import Limits
 from appliance.domain.mechanics import Mechanics
+from appliance.domain.occlusion import UNKNOWN, Line
 from appliance.domain.units import NS_PER_H, NS_PER_MS
 from appliance.engine.book import Book
 from appliance.engine.messages import Effect, Outbox, Write
@@ -43,6 +44,9 @@ class Machine:
     version: str
     config_sha256: str
     pids: tuple[tuple[str, int], ...]
+    signals: str = "person"
+    line: Line = UNKNOWN
+    guarded: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from appliance.domain.limits import Reason
 from appliance.engine.context import Context
 from appliance.engine.messages import Asked, Done, Refused, Reply
 from appliance.ports import Row
+from appliance.records import NO_LIMIT
 
 Answers = Callable[[Asked], None]
 
@@ -27,6 +28,25 @@ class Desk:
     def verbs(self) -> Mapping[str, Answers]:
         """Return the methods of the wire that this desk answers, each with what answers it."""
         raise NotImplementedError
+
+    def tend(self) -> None:
+        """Do what is due by now; called at every turn of the engine."""
+
+    def against_bolus(self) -> Sequence[Reason]:
+        """List what this desk has against any new bolus."""
+        return ()
+
+    def against_resume(self) -> Sequence[Reason]:
+        """List what this desk has against delivering again."""
+        return ()
+
+    def in_snapshot(self) -> Mapping[str, Any]:
+        """Return what this desk adds to the snapshot."""
+        return {}
+
+    def wake_ns(self) -> int:
+        """Return when this desk has to be asked again, beside the engine's own wakes."""
+        return NO_LIMIT
 
     def _done(self, asked: Asked, result: Mapping[str, Any]) -> None:
         self._c.add(Reply(asked.token, Done(result)))

@@ -175,10 +175,25 @@ class Force(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Feedback(Event):
+    """What of buzzer and lamps draws current now: 1 buzzer, 2 high, 4 medium, 8 low."""
+
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
 class Checked(Event):
     """What the program found when asked for its own part of the self-test."""
 
     results: Sequence[CheckResult]
+
+
+@dataclass(frozen=True, slots=True)
+class PinDone(Event):
+    """What came of a task: "right", "wrong", "missing", "stored", "forgotten", or a fault."""
+
+    token: int
+    verdict: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +261,15 @@ class KillStepper(Effect):
 @dataclass(frozen=True, slots=True)
 class Check(Effect):
     """Run the program's own part of the self-test: disk, watchdog."""
+
+
+@dataclass(frozen=True, slots=True)
+class PinTask(Effect):
+    """Have a PIN checked, stored or forgotten ("check", "store", "forget"); ``PinDone`` answers."""
+
+    token: int
+    verb: str
+    pin: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

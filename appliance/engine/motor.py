@@ -37,6 +37,7 @@ from appliance.records import (
 )
 
 _MISSING = 2
+_REWIND_LEASES = 20
 
 
 class Phase(Enum):
@@ -416,13 +417,16 @@ class Motor:
     def _wanted(self, motion: Motion) -> int:
         """Return the next lease's steps: never more than all programmes together may still need."""
         jobs = [one for one in self.jobs.values() if one.ended is None and one.motion is motion]
+        lease_steps = self._lease_steps
+        if motion is Motion.REWIND:  # no dose is in doubt, and the way is long
+            lease_steps *= _REWIND_LEASES
         if any(one.steps == NO_LIMIT for one in jobs):
-            return self._lease_steps
+            return lease_steps
         left = sum(one.steps - one.issued_steps for one in jobs)
         held = sum(one.steps for one in self.leases) - max(
             0, self.issued_steps - (self.leases[0].first if self.leases else self.issued_steps)
         )
-        return max(0, min(self._lease_steps, left - held))
+        return max(0, min(lease_steps, left - held))
 
     def _used_up(self) -> list[OpenLease]:
         """Return the leases whose steps are all out, and counted or given up waiting for."""

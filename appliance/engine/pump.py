@@ -14,14 +14,19 @@ from appliance.domain.alarms import AlarmCode
 from appliance.domain.limits import DAY_NS, HOUR_NS, Limits, Reason
 from appliance.domain.outcomes import Bounds, Certainty, DoseKind, Outcome
 from appliance.domain.states import PumpState, moved
-from appliance.domain.units import NS_PER_H, NS_PER_S, UU_PER_U, format_dose
+from appliance.domain.units import NS_PER_H, NS_PER_S, format_dose
 from appliance.engine import recovery
 from appliance.engine.alarms import AlarmBoard
+from appliance.engine.alerts import AlertsDesk
 from appliance.engine.basal import Basal
 from appliance.engine.bolus import BolusDesk, record_of_rows
 from appliance.engine.book import Book
+from appliance.engine.cartridge import CartridgeDesk
 from appliance.engine.context import Context, Machine
 from appliance.engine.desk import Desk
+from appliance.engine.light_and_sound import LightAndSoundDesk
+from appliance.engine.line import LineDesk
+from appliance.engine.lock import LockDesk
 from appliance.engine.messages import (
     Asked,
     Checked,
@@ -32,6 +37,7 @@ from appliance.engine.messages import (
     Effect,
     Event,
     Exit,
+    Feedback,
     Force,
     Found,
     FromGuard,
@@ -41,6 +47,7 @@ from appliance.engine.messages import (
     HeadChecked,
     KillStepper,
     NotFound,
+    PinDone,
     Publish,
     Ready,
     Refused,
@@ -59,6 +66,7 @@ from appliance.engine.motor import Job, Motor, Phase, never_begun
 from appliance.engine.onboard import OnBoardDesk
 from appliance.engine.profiles import ProfileDesk
 from appliance.engine.recovery import Witness
+from appliance.engine.reminders import RemindersDesk
 from appliance.engine.selftest import SelfTest
 from appliance.engine.settings import SettingsDesk
 from appliance.engine.snapshot import snapshot_of
@@ -85,8 +93,6 @@ from appliance.records import (
 
 _CLOCK_STEP_NS = 2 * NS_PER_S
 _CHECKPOINT_ROWS = 1_000
-_LOW_UU = 20 * UU_PER_U
-_VERY_LOW_UU = 5 * UU_PER_U
 _BUTTON_NS = NS_PER_S
 _PART: Mapping[str, str] = {DoseKind.BOLUS.value: "now", DoseKind.EXTENDED.value: "extended"}
 _PUBLISH_EVERY_NS = 50_000_000
@@ -161,13 +167,38 @@ class Pump:
         self._on_board = OnBoardDesk(
             self._c, self._motor, self._basal, self._bolus, watched=watched
         )
-        desks: tuple[Desk, ...] = (
+        self._alerts = AlertsDesk(
+            self._c, self._alarms, self._basal, lambda: self.state, self._stop_everything
+        )
+        self._signals = LightAndSoundDesk(
+            self._c, self._alarms, self._guard_silent_ns, lambda: self._ready_said
+        )
+        self._line = LineDesk(self._c, self._alarms, self._fault)
+        self._lock = LockDesk(self._c)
+        self._cartridge = CartridgeDesk(
+            self._c,
+            self._motor,
+            self._alarms,
+            lambda: self.state,
+            self._test_for_cartridge,
+            secret,
+        )
+        self._desks: tuple[Desk, ...] = (
             SettingsDesk(self._c, self._motor, self._basal),
+            self._alerts,
+            self._signals,
+            self._line,
+            self._lock,
+            self._cartridge,
+            RemindersDesk(self._c, self._alarms),
             ProfileDesk(self._c, self._basal),
             self._on_board,
             TempDesk(self._c, self._temp, self._basal, lambda: self.state),
         )
-        self._verbs = {verb: answers for desk in desks for verb, answers in desk.verbs.items()}
+        self._verbs = {
+            verb: answers for desk in self._desks for verb, answers in desk.verbs.items()
+        }
+        self._bolus.others = self._against_bolus
         self._test = SelfTest(self._c)
         self._ledger_lines = list(ledger_lines)
         self._why: list[str] = []
@@ -273,9 +304,14 @@ class Pump:
                 self._head_is_checked(ok=ok, text=text)
             case Force(force_mn, text):
                 self._hear_force(force_mn, text)
+            case Feedback(flags):
+                self._signals.hear_feedback(flags)
             case Checked(results):
                 self._test.hear_checked(results)
+            case PinDone(token, verdict):
+                self._lock.hear(token, verdict)
             case ClientGone(connection):
+                self._lock.gone(connection)
                 self._bolus.client_gone(connection)
             case Asked() as asked:
                 self._bolus.connected(asked.connection)
@@ -350,6 +386,7 @@ class Pump:
                     self._fault(AlarmCode.GUARD_TRIP, text)
             case Button():
                 self._button_ns = self._c.now_ns
+                self._alerts.used("button")
                 self._stop_everything("the stop button was pressed")
             case _:
                 pass
@@ -381,11 +418,7 @@ class Pump:
             return
         self._alarms.clear(AlarmCode.SENSOR_FAULT)
         # Not only while it steps: the sensor's thread has stopped the motor before this is heard.
-        limit = self._c.machine.force_threshold_mn
-        if force_mn >= limit and self.state is PumpState.RUNNING:
-            self._fault(
-                AlarmCode.OCCLUSION, f"the plunger is pushed with {force_mn} mN (limit {limit})"
-            )
+        self._line.hear_force(force_mn, running=self.state is PumpState.RUNNING)
 
     # ------------------------------------------------------------------ faults
 
@@ -479,25 +512,21 @@ class Pump:
             )
         if self._basal.on and self._basal.held_since_ns is None:
             self._alarms.clear(AlarmCode.LIMIT_HELD)
-        self._watch_reservoir()
+        for desk in self._desks:
+            desk.tend()
 
-    def _watch_reservoir(self) -> None:
-        left_uu = self._c.reservoir_uu
-        if left_uu is None:
-            return
-        for limit_uu, code in (
-            (_LOW_UU, AlarmCode.LOW_RESERVOIR),
-            (_VERY_LOW_UU, AlarmCode.VERY_LOW_RESERVOIR),
-        ):
-            if left_uu <= limit_uu:
-                self._alarms.raise_(code, f"the reservoir holds {format_dose(left_uu)}")
-            else:
-                self._alarms.clear(code)
+    def _guard_silent_ns(self) -> int | None:
+        return self._c.now_ns - self._guard_heard_ns if self._guard_up else None
+
+    def _against_bolus(self) -> list[Reason]:
+        return [reason for desk in self._desks for reason in desk.against_bolus()]
 
     def _may_lease(self, motion: Motion, wanted_steps: int) -> int:
         """Return how many steps the next lease may have: 0 where limits or the reservoir leave
         none.
         """
+        if motion is Motion.REWIND:  # the syringe is out: there is nothing to run empty
+            return wanted_steps
         mechanics, limits = self._c.machine.mechanics, self._c.limits
         left_uu = self._c.reservoir_uu
         if limits is None or left_uu is None:
@@ -605,7 +634,8 @@ class Pump:
 
         def durable(_rows: Sequence[Row]) -> None:
             lines = [one for one in self._ledger_lines if acknowledged is False or one.ok]
-            self._test.start(run, lines, acknowledged=acknowledged)
+            ends = self._cartridge.wants_motor
+            self._test.start(run, lines, acknowledged=acknowledged, may_stand_at_end=ends)
 
         self._c.write([self._c.entry("run", {"run": run})], durable)
 
@@ -631,6 +661,8 @@ class Pump:
             if target is PumpState.RUNNING:
                 self._basal.start()
         self._say_ready(ok=passed)
+        if not passed:
+            self._cartridge.self_test_failed([Reason("self_test", text) for text in self._why])
         tokens, self._resume_tokens = self._resume_tokens, []
         answer = (
             Done({"state": self.state.value})
@@ -643,6 +675,8 @@ class Pump:
     def _target(self) -> PumpState:
         if self._resume_tokens:
             return PumpState.RUNNING
+        if self._cartridge.wants_motor:
+            return PumpState.SUSPENDED
         known = (PumpState.RUNNING, PumpState.SUSPENDED, PumpState.STOPPED)
         return self._was if self._was in known else PumpState.STOPPED
 
@@ -694,7 +728,9 @@ class Pump:
         certainty = bounds.certainty
         if certainty is Certainty.UNCERTAIN and reason is None:
             outcome = Outcome.UNCERTAIN
-        elif reason is End.DONE and (finished or job.steps == NO_LIMIT):
+        elif reason is End.DONE and (
+            finished or job.steps == NO_LIMIT or job.motion is Motion.REWIND
+        ):
             outcome = Outcome.DONE
         elif reason in (End.STOPPED, End.DISABLED) and job.why and not job.fault:
             outcome = Outcome.STOPPED
@@ -833,7 +869,7 @@ class Pump:
                     f"below {limit_mn}",
                 )
             )
-        return reasons
+        return [*reasons, *(one for desk in self._desks for one in desk.against_resume())]
 
     def _resume(self, token: int) -> None:
         if self.state is PumpState.RUNNING:
@@ -865,6 +901,12 @@ class Pump:
         # A person has acknowledged what happened: an older ledger, or a broken wire, is known now.
         self._ledger_lines = [one for one in self._ledger_lines if one.ok]
         self._move(PumpState.STARTING, "resume: self-test")
+        self._begin_test(acknowledged=True)
+
+    def _test_for_cartridge(self) -> None:
+        """Begin a run for a change of the cartridge: the end stop that it leaves is no fault."""
+        self._ledger_lines = [one for one in self._ledger_lines if one.ok]
+        self._move(PumpState.STARTING, "cartridge: self-test")
         self._begin_test(acknowledged=True)
 
     def _end_if_wanted(self) -> None:
@@ -901,6 +943,9 @@ class Pump:
 
     def _answer(self, asked: Asked) -> None:
         """Answer a request, or see that it is answered later."""
+        self._alerts.used(asked.method)
+        if self._lock.bars(asked):
+            return
         match asked.method:
             case "status" | "subscribe":
                 self._done(asked, self.snapshot())
@@ -1012,7 +1057,7 @@ class Pump:
 
     def snapshot(self) -> dict[str, Any]:
         """Return the whole state for clients, frozen at this turn."""
-        return snapshot_of(
+        shown = snapshot_of(
             self._c,
             sequence=self._sequence,
             state=self.state,
@@ -1027,6 +1072,9 @@ class Pump:
             realtime=self._realtime,
             guard_pid=self._guard_pid if self._guard_up else 0,
         )
+        for desk in self._desks:
+            shown.update(desk.in_snapshot())
+        return shown
 
     @property
     def settled(self) -> bool:
@@ -1037,8 +1085,11 @@ class Pump:
 
     @property
     def schedule_wake_ns(self) -> int:
-        """Return when the basal schedule itself has something to do."""
-        return self._basal.wake_ns()
+        """Return when the schedule has something to do: basal, alarms, or any of the desks."""
+        return min(self._basal.wake_ns(), self._alarms.wake_ns(), *self._desk_wakes_ns())
+
+    def _desk_wakes_ns(self) -> list[int]:
+        return [desk.wake_ns() for desk in self._desks]
 
     @property
     def _awaits(self) -> bool:
@@ -1048,7 +1099,9 @@ class Pump:
     def _wake_ns(self) -> int:
         soon = self._awaits or self._bolus.job is not None
         step_ns = self._real(20_000_000 if soon else 250_000_000)
-        return max(self._c.now_ns + 1, min(self._c.now_ns + step_ns, self._basal.wake_ns()))
+        wakes_ns = [self._c.now_ns + step_ns, self._basal.wake_ns(), self._alarms.wake_ns()]
+        wakes_ns += self._desk_wakes_ns()
+        return max(self._c.now_ns + 1, min(wakes_ns))
 
 
 def _refused(code: str, text: str) -> Refused:

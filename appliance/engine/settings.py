@@ -1,4 +1,4 @@
-"""The settings desk: limits, the quick bolus and the cartridge, changed by a durable row each."""
+"""The settings desk: limits and the quick bolus, changed by a durable row each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from appliance.engine.basal import Basal
 from appliance.engine.context import Context
 from appliance.engine.desk import Answers, Desk
 from appliance.engine.messages import Asked
-from appliance.engine.motor import Motor, Phase
+from appliance.engine.motor import Motor
 
 _MAX_QUICK_UU = 5_000_000
 
@@ -30,7 +30,6 @@ class SettingsDesk(Desk):
             "quick.set": self._set_quick,
             "limits.show": self._show_limits,
             "limits.set": self._set_limits,
-            "cartridge.load": self._load,
         }
 
     # ------------------------------------------------------------------ the quick bolus
@@ -78,25 +77,3 @@ class SettingsDesk(Desk):
             self._refuse(asked, reasons)
         else:
             self._set(asked, "limits", asdict(limits), self._basal.limits_changed)
-
-    # ------------------------------------------------------------------ the cartridge
-
-    def _load(self, asked: Asked) -> None:
-        amount_uu, capacity_uu = asked.params["amount_uu"], self._c.machine.capacity_uu
-        reasons = []
-        if self._motor.phase not in (Phase.IDLE, Phase.OFF):
-            reasons.append(Reason("moving", "the motor is delivering: stop first"))
-        if not 0 < amount_uu <= capacity_uu:
-            reasons.append(
-                Reason(
-                    "out_of_range",
-                    f"amount_uu = {amount_uu} is out of range: up to {capacity_uu}",
-                    "amount_uu",
-                    str(amount_uu),
-                    f"1 to {capacity_uu}",
-                )
-            )
-        if reasons:
-            self._refuse(asked, reasons)
-            return
-        self._set(asked, "cartridge", {"amount_uu": amount_uu})

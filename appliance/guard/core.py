@@ -11,7 +11,16 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from appliance.guard.signals import HIGH, LOW, MEDIUM, buzzer_is_on, lamp_is_on
+from appliance.guard.signals import (
+    CHECK_MS,
+    HIGH,
+    LOW,
+    MEDIUM,
+    PAUSE_MS,
+    buzzer_is_on,
+    check_shows,
+    lamp_is_on,
+)
 from appliance.records import (
     Alive,
     Beat,
@@ -32,6 +41,7 @@ from appliance.records import (
     Record,
     Role,
     Signal,
+    SignalCheck,
     TestEdges,
     Trip,
     Tripped,
@@ -228,7 +238,10 @@ class Guard:
         self._reported: tuple[int, ...] = ()
         self._priority = 0
         self._sounding = self._trip is not Trip.NONE
+        self._urgent = False
         self._signal_since_ns = 0
+        self._paused_since_ns = 0
+        self._check_since_ns: int | None = None
         self._turns = 0
         self._to_pumpd: list[Record] = []
         self._to_stepper: list[Record] = []
@@ -326,6 +339,7 @@ class Guard:
             if self._pumpd and not clean:
                 self._trip_now(Trip.PUMPD_LOST, 0, now_ns)
             self._pumpd = False
+            self._sounding = True  # a pause needs a pumpd that ends it
         elif role is Role.STEPPER:
             # One of an older run is nobody's loss: since the re-arm it could do nothing more.
             if self._stepper and not clean:
@@ -420,17 +434,25 @@ class Guard:
                 self._rearm(now_ns, run, acknowledged=bool(acknowledged))
             case TestEdges(count):
                 self._announced_edges += count
-            case Signal(priority, sounding):
-                if priority != self._priority:
-                    self._signal_since_ns = now_ns
-                self._priority = priority
-                # Only a pumpd that shows the trip may pause its sound.
-                if self._trip is Trip.NONE or priority == HIGH:
-                    self._sounding = bool(sounding)
+            case Signal() as signal:
+                self._take_signal(now_ns, signal)
+            case SignalCheck():
+                self._check_since_ns = now_ns
             case Alive() | Bye() | CheckedRow() | Hello():
                 pass
             case _:
                 self._trip_now(Trip.BAD_RECORD, record.KIND, now_ns)
+
+    def _take_signal(self, now_ns: int, signal: Signal) -> None:
+        resumes = signal.sounding and not self._sounding
+        if signal.priority != self._priority or resumes:
+            self._signal_since_ns = now_ns  # from its beginning, so that it is heard at once
+        self._priority, self._urgent = signal.priority, bool(signal.urgent)
+        # Only a pumpd that shows the trip may pause its sound.
+        if self._trip is Trip.NONE or signal.priority == HIGH:
+            if self._sounding and not signal.sounding:
+                self._paused_since_ns = now_ns
+            self._sounding = bool(signal.sounding)
 
     def _take(self, now_ns: int, lease: Lease) -> None:
         """Write down a lease, unless it is one that no honest pump announces."""
@@ -596,16 +618,27 @@ class Guard:
 
     def _outputs(self, now_ns: int) -> Outputs:
         priority = HIGH if self._trip is not Trip.NONE else self._priority
+        if not self._sounding and now_ns - self._paused_since_ns >= PAUSE_MS * _MS * self._t.speed:
+            # The second channel ends a pause that the first one has forgotten.
+            self._sounding, self._signal_since_ns = True, now_ns
         sounding = self._sounding or (self._trip is not Trip.NONE and not self._pumpd)
         since_ns = (now_ns - self._signal_since_ns) // self._t.speed
-        lit = lamp_is_on(priority, since_ns)
+        lamp = priority if lamp_is_on(priority, since_ns) else 0
+        buzzer = sounding and buzzer_is_on(priority, since_ns, urgent=self._urgent)
+        if priority:
+            self._check_since_ns = None  # an alarm is shown as itself
+        elif self._check_since_ns is not None:
+            checked_ns = (now_ns - self._check_since_ns) // self._t.speed
+            lamp, buzzer = check_shows(checked_ns)
+            if checked_ns >= CHECK_MS * _MS:
+                self._check_since_ns = None
         return Outputs(
             enable=self._enable,
             alive=self._alive,
-            lamp_high=priority == HIGH and lit,
-            lamp_medium=priority == MEDIUM and lit,
-            lamp_low=priority == LOW and lit,
-            buzzer=sounding and buzzer_is_on(priority, since_ns),
+            lamp_high=lamp == HIGH,
+            lamp_medium=lamp == MEDIUM,
+            lamp_low=lamp == LOW,
+            buzzer=buzzer,
         )
 
     def _report(self, now_ns: int) -> None:

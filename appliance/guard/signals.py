@@ -19,6 +19,24 @@ _SOUND_MS: dict[int, tuple[int, tuple[int, ...], int]] = {
 }
 
 
+PAUSE_MS = 120_000
+"""The longest pause of the sound; there is no way to switch it off."""
+
+_CHECK_LAMP_MS = 800
+_CHECK_SOUND_MS = (2_400, 2_800, 3_200)
+_CHECK_PULSE_MS = 200
+CHECK_MS = 3_600
+"""How long the light-and-sound check takes: three lamps in turn, then three pulses."""
+
+
+def check_shows(since_ns: int) -> tuple[int, bool]:
+    """Return which lamp (0: none) and sound are on ``since_ns`` real ns after a check began."""
+    at_ms = since_ns // _MS
+    place = at_ms // _CHECK_LAMP_MS
+    lamp = (HIGH, MEDIUM, LOW)[place] if place < 3 else 0
+    return lamp, any(one <= at_ms < one + _CHECK_PULSE_MS for one in _CHECK_SOUND_MS)
+
+
 def lamp_is_on(priority: int, since_ns: int) -> bool:
     """Say whether the lamp of ``priority`` shines ``since_ns`` real ns after the alarm began."""
     if priority not in _LIGHT_MS:
@@ -27,10 +45,12 @@ def lamp_is_on(priority: int, since_ns: int) -> bool:
     return since_ns // _MS % period_ms < on_ms
 
 
-def buzzer_is_on(priority: int, since_ns: int) -> bool:
+def buzzer_is_on(priority: int, since_ns: int, *, urgent: bool = False) -> bool:
     """Say whether the buzzer sounds ``since_ns`` real ns after the alarm began."""
     if priority not in _SOUND_MS:
         return False
     repeat_ms, starts_ms, length_ms = _SOUND_MS[priority]
+    if urgent:
+        repeat_ms //= 2
     at_ms = since_ns // _MS % repeat_ms
     return any(start <= at_ms < start + length_ms for start in starts_ms)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.adapters.ledger import connect_to_read
-from appliance.domain.units import NS_PER_S, format_rate
+from appliance.domain.units import NS_PER_S, format_dose, format_rate
 from appliance.errors import LedgerFault
 
 MOST_ROWS = 500
@@ -278,6 +278,32 @@ def _failed(body: Mapping[str, Any]) -> list[str]:
     return [str(line) for line in body.get("lines") or [] if ": FAILED: " in str(line)]
 
 
+def _line_words(body: Mapping[str, Any]) -> str:
+    def about(uu: int | None) -> str:
+        return "an unknown amount" if uu is None else f"about {format_dose(uu)}"
+
+    match body.get("event"):
+        case "blocked":
+            held = about(body.get("held_uu"))
+            return f"blocked: a push of {body.get('force_mn')} mN holds {held} back"
+        case "released":
+            gone = about(body.get("relieved_uu"))
+            return f"released from {body.get('from_mn')} mN: {gone} left at once, and is no dose"
+        case event:
+            return f"{event}" + (f" (by {body['by']})" if "by" in body else "")
+
+
+def _signals(body: Mapping[str, Any]) -> str:
+    match body.get("event"):
+        case "paused":
+            return f"the sound was paused (by {body.get('by')})"
+        case "checked":
+            return f"light and sound checked: {body.get('missing') or 'nothing'} was missing"
+        case event:
+            who = "nobody looked" if body.get("how") == "assumed" else f"by {body.get('by')}"
+            return f"light and sound {event} ({who})"
+
+
 def _setting(body: Mapping[str, Any]) -> str:
     name, old, new, by = (body.get(key) for key in ("name", "old", "new", "by"))
     profile = str(name).removeprefix("basal.profile.")
@@ -320,6 +346,14 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "state": lambda b: f"{b.get('from')} to {b.get('to')}: {b.get('why')}",
     "setting": _setting,
     "alarm": lambda b: f"{b.get('priority')} {b.get('code')} {b.get('event')}: {b.get('text')}",
+    "signals": _signals,
+    "line": _line_words,
+    "set_change": lambda b: (
+        f"cartridge and set: {b.get('event')}"
+        + (f" at {b['site']}" if b.get("site") else "")
+        + (f" (by {b['by']})" if "by" in b else "")
+    ),
+    "pin": lambda b: f"PIN {b.get('event')} (by {b.get('by')})",
     "clock": lambda b: f"the wall clock was set by {b.get('step_ns')} ns",
     "slip": lambda b: (
         f"programme {b.get('programme')} came late {b.get('slips')} times, at worst by "

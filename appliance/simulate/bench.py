@@ -14,9 +14,11 @@ from typing import Any
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
+from appliance.client.messages import GUARDED
 from appliance.domain.limits import Limits
 from appliance.domain.mechanics import Mechanics
-from appliance.domain.units import NS_PER_S, parse_dose
+from appliance.domain.occlusion import Line
+from appliance.domain.units import NS_PER_MS, NS_PER_S, parse_dose
 from appliance.engine import messages as m
 from appliance.engine.book import Book
 from appliance.engine.context import Machine
@@ -24,10 +26,11 @@ from appliance.engine.pump import Pump
 from appliance.errors import LedgerFault, LedgerUnknown, WireLost
 from appliance.guard import core as guards
 from appliance.ports import ClockQuality, ClockReading, Ledger, Row
-from appliance.records import Alive, Bye, Head, Hello, Realtime, Record, Role, Stop
+from appliance.records import NO_LIMIT, Alive, Bye, Head, Hello, Realtime, Record, Role, Stop
 from appliance.simulate.fake_ledger import FakeLedger
 from appliance.stepper import loop as steppers
 from drivers.assembly import GuardHardware, StepperHardware, guard_hardware, stepper_hardware
+from drivers.bench_wire import Channel
 from drivers.mock.mock_bench import MockBench
 from drivers.mock.plant import Plant
 from drivers.mock.settings import BenchSettings
@@ -76,6 +79,9 @@ class VirtualBench:
         readback: bool = True,
         stop_button: bool = True,
         pace: int = 1,
+        signals: str = "feedback",
+        sensors_ms: int = 0,
+        compliance_nl_per_kpa: float = 20.0,
         lease_uu: int = 50_000,
         zone: str = "",
         start_utc_ns: int | None = None,
@@ -84,6 +90,8 @@ class VirtualBench:
 
         With ``pace`` above 1 the supervision (beats, watchdogs, settling) is that much slower and
         a run that much faster; doses, schedules and counts are the same. Faults need ``pace`` 1.
+        With ``sensors_ms`` force sensor and alarm feedback are read as often as that; ``signals``
+        is who checks light and sound at a start.
         ``zone`` such as "Europe/Berlin" moves local time at the zone's own instants.
         """
         table = {
@@ -114,10 +122,14 @@ class VirtualBench:
                 hold=hold,
                 one_shot=one_shot,
                 start_ns=self.now_ns,
+                compliance_nl_per_kpa=compliance_nl_per_kpa,
             ),
             lambda: self.now_ns + self._outages_ns,
         )
         self._readback, self._stop_button, self._hold = readback, stop_button, hold
+        self._signals, self._sensors_ns = signals, sensors_ms * NS_PER_MS
+        self._over = False
+        self.pin = ""
         self._lease_uu = lease_uu
         self._runs = 0
         self._tokens = 0
@@ -142,6 +154,7 @@ class VirtualBench:
         self._to_guard: list[tuple[Role, Record]] = []
         self._to_stepper: list[Record] = []
         self._wakes = {"pump": 0, "guard": 0, "stepper": 0}
+        self._next_reading_ns = self.now_ns if sensors_ms else NO_LIMIT
         self.start_guard()
         self.start_pump()
         self.run_until(lambda: self.state != "starting", 20 * pace)
@@ -250,7 +263,7 @@ class VirtualBench:
         review = self.ask("bolus.review", **dose)
         if review["token"] is None:
             raise Refusal(tuple(one["text"] for one in review["reasons"]))
-        self.ask("bolus.deliver", **dose, token=review["token"], stay=True)
+        self.ask("bolus.deliver", **dose, token=review["token"], stay=True, again=True)
         return request_id
 
     def bolus(self, units: str, *, speed: str = "normal") -> Mapping[str, Any]:
@@ -313,7 +326,8 @@ class VirtualBench:
 
     def _next_ns(self) -> int:
         wakes = [at for name, at in self._wakes.items() if self._is_up(name)]
-        return max(self.now_ns, min([*wakes, self.bench.next_event_ns - self._outages_ns]))
+        plant_ns = self.bench.next_event_ns - self._outages_ns
+        return max(self.now_ns, min([*wakes, plant_ns, self._next_reading_ns]))
 
     def _is_up(self, name: str) -> bool:
         core = self.guard if name == "guard" else self.pump if name == "pump" else self.stepper
@@ -489,6 +503,9 @@ class VirtualBench:
             version="virtual",
             config_sha256="0" * 64,
             pids=(("pumpd", 1),),
+            signals=self._signals,
+            guarded=GUARDED,
+            line=Line(8_660, 100, 1_000, 20),
         )
 
     # ------------------------------------------------------------------ one instant
@@ -501,6 +518,9 @@ class VirtualBench:
         """Let every program that is due have its turn, until nothing more happens at this
         instant.
         """
+        if self._next_reading_ns <= self.now_ns:
+            self._next_reading_ns = self.now_ns + self._sensors_ns
+            self._read_sensors()
         wakes = self._wakes
         for _ in range(1_000):
             now_ns = self.now_ns
@@ -516,6 +536,22 @@ class VirtualBench:
             if not (guard or stepper or pump):
                 return
         raise RuntimeError("the programs never come to rest at one instant")
+
+    def _read_sensors(self) -> None:
+        """Read force and feedback as `pumpd`'s sensor thread does: the motor stops first."""
+        flags = self.plant.sample(Channel.ALARM_FEEDBACK, self.now_ns)
+        counts = self.plant.sample(Channel.FORCE_COUNTS, self.now_ns)
+        if flags is not None:
+            self._post(m.Feedback(flags))
+        if counts is None:
+            self._post(m.Force(None, "the bench's force sensor has no true value"))
+            return
+        force_mn = counts  # 1,000 uN a count, and no zero point
+        over = force_mn >= self._machine().force_threshold_mn
+        if over and not self._over:
+            self.urgent_stop()
+        self._over = over
+        self._post(m.Force(force_mn))
 
     def _turn_guard(self) -> None:
         assert self.guard is not None and self._guard_lines is not None  # noqa: S101, PT018
@@ -637,12 +673,26 @@ class VirtualBench:
                 self._end_stepper(clean="stepper" not in self.frozen)
             case m.Check():
                 self._post(m.Checked([m.CheckResult("disk", ok=True, text="virtual")]))
+            case m.PinTask() as task:
+                self._post(m.PinDone(task.token, self._pin_task(task)))
             case m.Reply(token, answer):
                 self._answers[token] = answer
             case m.Publish(snapshot):
                 self.snapshots = [*self.snapshots[-99:], snapshot]
             case _:
                 self.log.append(effect)
+
+    def _pin_task(self, task: m.PinTask) -> str:
+        """Do what the file of the PIN does, without its slow hash."""
+        match task.verb:
+            case "check":
+                return "missing" if not self.pin else "right" if task.pin == self.pin else "wrong"
+            case "store":
+                self.pin = task.pin
+                return "stored"
+            case _:
+                self.pin = ""
+                return "forgotten"
 
     def _write(self, write: m.Write) -> None:
         try:

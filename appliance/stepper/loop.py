@@ -36,6 +36,8 @@ from appliance.records import (
 _NS_PER_MS = 1_000_000
 _NS_PER_H = 3_600_000_000_000
 _SLIPS_ALLOWED = 10
+_END_PART = 50
+"""An end stop is left behind within this part of a whole rewind."""
 _KEPT_ALONE = 1  # of a lease's steps, where some are skipped: the last one is always a turn
 _KEPT_MERGED = 4  # two programmes may want one instant, and the second then waits its 2 ms
 
@@ -194,6 +196,9 @@ class Stepper:
         self._test_edges = 0
         self._test_worst_ns = 0
         self._fault: End | None = None
+        self._at_back = False
+        self._left_end = True
+        self._left_back = self._end_steps = 0
         self._slip_instants: deque[int] = deque(maxlen=_SLIPS_ALLOWED + 1)
         self._next_beat_ns = 0
         self._next_report_ns = 0
@@ -378,6 +383,9 @@ class Stepper:
             self._start(programme, now_ns)
 
     def _start(self, programme: _Running, now_ns: int) -> None:
+        if programme.motion == Motion.REWIND:
+            self._left_end, self._left_back = False, 0
+            self._end_steps = programme.steps // _END_PART
         if not self._armed:
             self._answered_ns = max(self._answered_ns, now_ns)
             self._next_beat_ns = now_ns
@@ -528,8 +536,12 @@ class Stepper:
             if self._driver_fault.is_active():
                 self._end_all(End.DRIVER_FAULT, now_ns, 0)
                 return
-            if self._end_stop.is_active() and forward:
-                self._end_all(End.END_STOP, now_ns, 0)
+            if self._at_an_end(programme, forward=forward):
+                if forward:
+                    self._end_all(End.END_STOP, now_ns, 0)
+                else:
+                    self._at_back = True
+                    self._finish(programme, End.DONE, now_ns, 0)
                 return
             if direction != self._direction:
                 self._axis.set_direction(direction)
@@ -560,6 +572,26 @@ class Stepper:
         if programme.issued >= programme.steps:
             self._finish(programme, End.DONE, now_ns, 0)
         self._obey_deferred(now_ns)
+
+    def _at_an_end(self, programme: _Running, *, forward: bool) -> bool:
+        """Say whether the end stop ends this step. One line stands for both ends.
+
+        A rewind may begin on the front one and ends on the back one: it leaves an active line
+        behind, but for no more than a fiftieth of its way. A prime after it may leave the back one
+        likewise; a dose leaves none.
+        """
+        if not self._end_stop.is_active():
+            self._at_back = False
+            self._left_end = True
+            return False
+        if not forward:
+            leaves = not self._left_end and programme.issued < programme.steps // _END_PART
+            return not leaves
+        primes = programme.motion == Motion.PRIME
+        if primes and self._at_back and self._left_back < self._end_steps:
+            self._left_back += 1
+            return False
+        return True
 
     def _obey_deferred(self, now_ns: int) -> None:
         deferred, self._deferred = self._deferred, []
@@ -744,7 +776,11 @@ class Stepper:
         try:
             if self._driver_fault.is_active():
                 self._end_all(End.DRIVER_FAULT, now_ns, 0)
-            elif self._end_stop.is_active() and self._running[0].motion != Motion.REWIND:
+            elif (
+                self._end_stop.is_active()
+                and self._running[0].motion != Motion.REWIND
+                and not (self._at_back and self._running[0].motion == Motion.PRIME)
+            ):
                 self._end_all(End.END_STOP, now_ns, 0)
         except PinFault:
             self._end_all(End.PIN_FAULT, now_ns, 0)

@@ -770,7 +770,9 @@ def test_a_new_pump_takes_all_five_limits_or_none(
 def test_a_cartridge_is_declared(pump: ScriptedPump, server: Server, demo: Path) -> None:
     assert run(demo, "cartridge", "load", "300").stdout == "BENCH  cartridge with 300.00 U\n"
     assert run(demo, "cartridge", "load", "1000").exit_code == 2
-    assert pump.asked("cartridge.load") == [{"amount_uu": 300_000_000}]
+    assert pump.asked("cartridge.load") == [
+        {"amount_uu": 300_000_000, "kind": None, "size_uu": None}
+    ]
 
 
 ROWS = [

@@ -93,7 +93,7 @@ def test_every_verb_has_its_method(pump: ScriptedPump, server: Server, path: Pat
                 "min_interval_s": 5,
             },
         ),
-        ("cartridge.load", {"amount_uu": 300_000_000}),
+        ("cartridge.load", {"amount_uu": 300_000_000, "kind": None, "size_uu": None}),
         ("alarms.acknowledge", {"number": 3}),
         ("alarms.acknowledge", {"number": None}),
         ("stop", {"what": "all"}),

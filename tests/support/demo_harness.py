@@ -196,7 +196,7 @@ class RunningDemo:
                     if any("wait" in text for text in texts):
                         return None
                     pytest.fail(f"refused: {texts}")
-                return pump.deliver(request_id, amount_uu, review.token)
+                return pump.deliver(request_id, amount_uu, review.token, again=True)
 
             yield wait_for(begun, "the bolus is accepted")
 

@@ -219,7 +219,12 @@ def _deliver(request_id: str, token: str) -> Any:
     from appliance.client.messages import BolusDeliverParams
 
     return BolusDeliverParams(
-        request_id=request_id, amount_uu=BOLUS_UU, speed="normal", token=token, stay=False
+        request_id=request_id,
+        amount_uu=BOLUS_UU,
+        speed="normal",
+        token=token,
+        stay=False,
+        again=True,
     )
 
 

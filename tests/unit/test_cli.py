@@ -53,6 +53,8 @@ def test_the_verbs_are_those_of_the_design() -> None:
         *(
             "ack",
             "alarms",
+            "alerts set",
+            "alerts show",
             "basal copy",
             "basal delete",
             "basal export",
@@ -65,18 +67,12 @@ def test_the_verbs_are_those_of_the_design() -> None:
             "bench faults",
         ),
         *("bench inject", "bench occlude", "bench press", "bench set", "bench status", "bolus"),
-        *("calc", "cartridge load", "check-config", "curve", "dose", "history"),
-        *("insulin set", "insulin show", "limits set", "limits show", "quick set", "quick show"),
-        *(
-            "resume",
-            "simulate",
-            "status",
-            "stop",
-            "suspend",
-            "temp cancel",
-            "temp delete",
-            "temp presets",
-        ),
+        *("calc", "cartridge cannula", "cartridge finish", "cartridge load", "cartridge prime"),
+        *("cartridge rewind", "cartridge show", "check-config", "check-signals", "curve", "dose"),
+        *("history", "insulin set", "insulin show", "limits set", "limits show"),
+        *("pin clear", "pin lock", "pin set", "pin show", "quick set", "quick show"),
+        *("rearm", "remind set", "remind show", "remind snooze", "resume", "silence", "simulate"),
+        *("status", "stop", "suspend", "temp cancel", "temp delete", "temp presets"),
         *("temp save", "temp start", "temp use", "verify"),
     ]
 
@@ -95,6 +91,7 @@ def test_every_verb_explains_itself(verb: tuple[str, ...]) -> None:
 OFFLINE = ("check-config", "curve", "simulate", "verify")
 READING = ["alarms", "basal show", "bench faults", "bench status", "bolus", "check-config", "dose"]
 READING += ["calc", "curve", "history", "limits show", "simulate", "status", "stop", "verify"]
+READING += ["alerts show", "pin show", "remind show", "cartridge show"]
 
 
 def test_every_verb_that_reads_has_json() -> None:
@@ -129,6 +126,12 @@ def test_the_exit_statuses_are_those_of_the_design() -> None:
         (("ack",), "give the NUMBER"),
         (("limits", "set"), "name at least one limit"),
         (("cartridge", "load", "1,5"), "AMOUNT"),
+        (("cartridge", "prime", "5"), "in a pipe this needs --yes"),
+        (("check-signals",), "in a pipe this needs --yes"),
+        (("alerts", "set"), "name at least one alert"),
+        (("remind", "set"), "name at least one reminder"),
+        (("remind", "set", "--meal", "7-9"), "is not a time of day"),
+        (("remind", "set", "--at", "07:30"), "not a time and 1 to 40 characters"),
         (("--dir", "/nowhere/at/all", "status"), "is not a folder"),
     ],
 )
@@ -161,8 +164,14 @@ def test_without_a_pump_every_verb_ends_with_3(verb: tuple[str, ...], tmp_path: 
         "bench inject": ["stall"],
         "bench set": ["board_c=50"],
         "bolus": ["1", "--yes"],
+        "alerts set": ["--low", "30"],
+        "cartridge cannula": ["0.5", "--yes"],
         "calc": ["--carbs", "45"],
         "cartridge load": ["300"],
+        "cartridge prime": ["5", "--yes"],
+        "cartridge rewind": ["--yes"],
+        "check-signals": ["--yes"],
+        "remind set": ["--glucose", "90"],
         "dose": ["123e4567-e89b-12d3-a456-426614174000"],
         "insulin set": ["rapid"],
         "limits set": ["--hourly", "5"],

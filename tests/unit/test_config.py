@@ -62,13 +62,19 @@ CHOICES = {
     "safety.watchdog": 'one of "required", "none"',
     "safety.readback": 'one of "required", "none"',
     "safety.one_shot": 'one of "present", "none"',
+    "safety.signals": 'one of "person", "feedback"',
     "force.kind": 'one of "none", "bench", "i2c", "mcp3008"',
 }
 YES_OR_NO = {"mechanics.direction_inverted", "safety.stop_button", "force.required"}
 TEXTS = {"pump.name": 40, "pump.fluid": 40, "pump.zone": 60}
 USERS = {f"users.{role}" for role in ("observe", "operate", "settings", "bench")}
 PATHS = {"paths.state", "paths.runtime"}
-WITHOUT = {"pump.zone": "UTC", "pins.inputs": "same", "safety.lease_uu": 50_000}
+WITHOUT = {
+    "pump.zone": "UTC",
+    "pins.inputs": "same",
+    "safety.lease_uu": 50_000,
+    "safety.signals": "person",
+}
 """What holds without a key, where its comment in the example says so."""
 
 
@@ -126,6 +132,7 @@ def test_the_shipped_example_is_a_configuration() -> None:
 
 def test_the_shipped_example_holds_every_key_but_those_of_a_sensor_that_it_has_not() -> None:
     of_a_sensor = {"i2c_bus", "i2c_address", "channel", "zero_counts", "un_per_count"}
+    of_a_sensor |= {"friction_mn", "line_nl_per_kpa"}
     for table, field in Config.model_fields.items():
         if table == "schema_version":
             continue

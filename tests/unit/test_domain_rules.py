@@ -82,7 +82,9 @@ def test_what_the_ledger_keeps_is_never_renamed() -> None:
     }
     assert {one.value for one in Outcome} == {"open", "done", "stopped", "fault", "uncertain"}
     assert {one.value for one in Certainty} == {"open", "exact", "uncertain", "unknown"}
-    assert {one.value for one in DoseKind} == {"bolus", "extended", "basal", "prime"}
+    assert {one.value for one in DoseKind} == {
+        *("bolus", "extended", "basal", "prime", "cannula", "rewind"),
+    }
     assert {one.value for one in Speed} == {"slow", "normal", "fast"}
 
 
@@ -279,9 +281,19 @@ def test_sr_48_what_stopped_delivery_or_left_it_in_doubt_is_high() -> None:
         AlarmCode.UNCLEAN_RESTART,
         AlarmCode.HISTORY_UNKNOWN,
         AlarmCode.SELF_TEST,
+        AlarmCode.AUTO_OFF,
+        AlarmCode.LOCKED,
     }
     low = {code for code, kind in TABLE.items() if kind.priority is Priority.LOW}
-    assert low == {AlarmCode.LOW_RESERVOIR, AlarmCode.CLOCK_STEPPED}
+    assert low == {
+        AlarmCode.LOW_RESERVOIR,
+        AlarmCode.CLOCK_STEPPED,
+        AlarmCode.UNFINISHED,
+        AlarmCode.SITE_DUE,
+        AlarmCode.CHECK_GLUCOSE,
+        AlarmCode.MISSED_MEAL,
+        AlarmCode.REMINDER,
+    }
 
 
 def test_the_priorities_are_in_order_so_that_the_highest_wins() -> None:

@@ -794,7 +794,7 @@ def test_f20_a_block_that_is_durable_only_after_the_one_before_it_takes_its_carr
 def spent_row(book: Book, boot: str, at_ns: int, steps: int) -> None:
     """Have ``steps`` counted in the book at an instant of a boot."""
     entry = Entry("count", boot, at_ns, at_ns, 0, "set", {})
-    book._spend(Row(1, entry, b""), steps)
+    book._bucket(Row(1, entry, b"")).steps += steps
 
 
 def test_sr_43_what_an_older_boot_left_in_the_windows_goes_a_day_after_the_boot() -> None:

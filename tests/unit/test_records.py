@@ -95,6 +95,7 @@ def test_the_numbers_on_the_wire_never_change() -> None:
         "Signal": 43,
         "Rearm": 44,
         "CheckedRow": 45,
+        "SignalCheck": 46,
         "GuardHello": 50,
         "LeaseTaken": 51,
         "Counted": 52,

@@ -1073,13 +1073,49 @@ def test_sr_28_the_end_stop_is_seen_between_steps_at_the_next_beat() -> None:
     assert bench.beats[-1].want_enable == 0
 
 
-def test_sr_28_a_rewind_goes_on_at_the_end_stop_that_it_leaves() -> None:
+def rewinding(steps: int, *, at_an_end: bool) -> Bench:
     bench = Bench()
+    bench.end_stop.active = at_an_end
+    bench.turn(lease(1, steps, Motion.REWIND), programme(1, 10, steps=steps, motion=Motion.REWIND))
+    return bench
+
+
+def test_sr_28_a_rewind_leaves_the_end_stop_it_begins_on_and_ends_at_the_next() -> None:
+    bench = rewinding(200, at_an_end=True)
+    bench.run_until(300 * MS)
+    assert bench.steps == 2
+    bench.end_stop.active = False
+    bench.run_until(2 * S)
     bench.end_stop.active = True
-    bench.turn(lease(1, 20, Motion.REWIND), programme(1, 10, steps=20, motion=Motion.REWIND))
-    bench.run_until(3 * S)
-    assert bench.steps == 20
+    before = bench.steps
+    bench.run_until(4 * S)
+    assert bench.steps == before
     assert bench.reasons() == {1: End.DONE}
+
+
+def test_f57_a_rewind_pushes_no_further_than_a_fiftieth_of_its_way_into_an_end_stop() -> None:
+    bench = rewinding(200, at_an_end=True)
+    bench.run_until(10 * S)
+    assert bench.steps == 4
+    assert bench.reasons() == {1: End.DONE}
+
+
+@pytest.mark.parametrize(("motion", "steps"), [(Motion.PRIME, 4), (Motion.DOSE, 0)])
+def test_sr_28_after_a_rewind_a_prime_may_leave_the_end_stop_and_a_dose_may_not(
+    motion: Motion, steps: int
+) -> None:
+    bench = rewinding(200, at_an_end=False)
+    bench.run_until(300 * MS)
+    bench.end_stop.active = True
+    bench.run_until(1 * S)
+    before = bench.steps
+    bench.at(1 * S, Stop(0))
+    bench.at(
+        1 * S, lease(2, 100, motion, stops=1), programme(2, 10, steps=100, motion=motion, stops=1)
+    )
+    bench.run_until(12 * S)
+    assert abs(bench.steps - before) == steps
+    assert bench.reasons()[2] == End.END_STOP
 
 
 @pytest.mark.parametrize("motion", list(Motion))

@@ -316,11 +316,15 @@ class Motor:
         return self.leases[-1].end - self.issued_steps if self.leases else 0
 
     def uncounted_steps(self) -> int:
-        """Return the most steps that went out and are in no count row yet."""
+        """Return the most steps that went out and are in no durable count row: a row that is on
+        its way to the disk counts for nothing yet.
+        """
+        book = self._c.book
+        counted = book.run_maximum_steps if book.run == self.run else 0
         if self.final:
-            return max(0, self.issued_steps - self._closed_maximum)
+            return max(0, self.issued_steps - counted)
         leased = self.leases[-1].end if self.leases else self._leased
-        return max(0, self._maximum_steps(leased) - self._closed_maximum)
+        return max(0, self._maximum_steps(leased) - counted)
 
     @property
     def deficit_is_open(self) -> bool:

@@ -276,6 +276,7 @@ class AtMostOnce(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             self.bench.disk_goes_on()
+            self.time_goes_by(0.1)  # what has arrived is heard
             entered = self.entered()
             self.bench.run_until(lambda: self.closed() == entered.keys(), 200)
             ended = self.closed()

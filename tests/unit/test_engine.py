@@ -15,7 +15,7 @@ from appliance.engine.book import Book
 from appliance.engine.windows import Windows
 from appliance.ports import Entry, Row
 from appliance.records import Ended, whole
-from appliance.simulate.bench import Refusal, VirtualBench
+from appliance.simulate.bench import WIDE_LIMITS, Refusal, VirtualBench
 from appliance.simulate.fake_ledger import Disk, FakeLedger
 
 LEASE = 27
@@ -852,3 +852,18 @@ def test_an_engine_that_waits_for_the_end_of_a_block_does_not_spin_until_it_come
     bench.frozen.clear()
     bench.run(5)
     assert bench.state == "running"
+
+
+def test_sr_36_f20_a_count_that_waits_for_the_disk_stays_in_the_bounds() -> None:
+    bench = VirtualBench(basal_uu_per_h=0)
+    bench.start_bolus("0.05", speed="fast")
+    bench.run(0.3)
+    bench.stalled_disk = True
+    bench.run(1)
+    seen = bench.snapshot()
+    assert bench.rows("count") == []
+    assert seen["confirmed_steps"] <= bench.truth_steps == 27 <= seen["maximum_steps"]
+    assert seen["left_60_min_uu"] <= WIDE_LIMITS.hourly_uu - 27 * 1_840
+    bench.disk_goes_on()
+    bench.run(1)
+    assert bench.snapshot()["maximum_steps"] == 27

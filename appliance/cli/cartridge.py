@@ -158,8 +158,8 @@ def cartridge_show(session: Session, *, as_json: bool) -> None:
     for part in ("reservoir", "tubing", "cannula"):
         hours = shown[f"{part}_age_h"]
         age = "never changed" if hours is None else f"{in_words(hours * _S_PER_H)} old"
-        click.echo(f"  {part:<14}{age}")
+        click.echo(f"  {part:<16}{age}")
     for part, amount_uu in shown["wasted_uu"].items():
-        click.echo(f"  wasted, {part:<7}{format_dose(amount_uu)}")
+        click.echo(f"  {f'wasted, {part}':<16}{format_dose(amount_uu)}")
     for one in shown["sites"][:5]:
-        click.echo(safe(f"  site          {one['site']}, {time_words(one['utc_ns'])}"))
+        click.echo(safe(f"  site            {one['site']}, {time_words(one['utc_ns'])}"))

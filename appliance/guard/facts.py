@@ -2,7 +2,7 @@
 
 Reading and judging the file takes a library that would double the guard's locked memory for the
 rest of its life. So the program reads it, with the one reader that every program shares, and then
-begins anew with these facts as an argument, as the stepper does (``docs/decisions/``, 0011).
+begins anew with these facts as an argument, as the stepper does (``docs/decisions/``, 0013).
 """
 
 from __future__ import annotations

@@ -39,7 +39,10 @@ _DAMAGE = (sqlite3.Error, UnicodeError)  # the second where a name in the schema
 _COMMON = ("lease", "count")
 _RARE = "kind <> 'lease' AND kind <> 'count'"
 """What is in the indexes: SQLite uses one only where the query repeats this."""
+_ONE_STATEMENT = 3  # rows at most: two counts and a lease
 _INSERT = "INSERT INTO entries (seq, text, digest) VALUES (?, ?, ?)"
+_INSERTS = [_INSERT + ", (?, ?, ?)" * more for more in range(_ONE_STATEMENT)]
+"""The statements for one row, for two and for three."""
 # The text as bytes: where it is damaged it must not fail to decode.
 _NEXT = "SELECT seq, CAST(text AS BLOB), digest FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
 
@@ -225,11 +228,13 @@ class SqliteLedger(LedgerReader):
         if not rows:
             return []
         try:
-            if len(rows) > 1:  # one row is a transaction by itself, and a tenth quicker
+            if len(rows) <= _ONE_STATEMENT:  # a transaction by itself, and a third quicker
+                values = [one for row, text in rows for one in (row.seq, text, row.digest)]
+                self._db.execute(_INSERTS[len(rows) - 1], values)
+            else:
                 self._db.execute("BEGIN IMMEDIATE")
-            for row, text in rows:
-                self._db.execute(_INSERT, (row.seq, text, row.digest))
-            if len(rows) > 1:
+                for row, text in rows:
+                    self._db.execute(_INSERT, (row.seq, text, row.digest))
                 self._db.execute("COMMIT")
             for row, _ in rows:
                 if row.entry.kind == "intent":

@@ -61,10 +61,7 @@ class Profile:
         """Return the segment in force at a minute of the day: the last that starts at or before
         it.
         """
-        return max(
-            (one for one in self.segments if one.start_min_of_day <= min_of_day),
-            key=lambda one: one.start_min_of_day,
-        )
+        return next(one for one in reversed(self.segments) if one.start_min_of_day <= min_of_day)
 
     def ns_to_next_segment(self, ns_of_day: int) -> int:
         """Return the ns from an instant of the local day to the next start of a segment, over

@@ -98,6 +98,8 @@ class Context:
         self._outstanding = 0
         self._next_programme = 0
         self._waiting: dict[int, Then] = {}
+        self._limits_read: Mapping[str, Any] | None = None
+        self._limits: Limits | None = None
 
     def add(self, effect: Effect) -> None:
         """Ask for one effect."""
@@ -178,4 +180,6 @@ class Context:
         delivered.
         """
         raw = self.book.settings.get("limits")
-        return Limits(**raw) if raw else None
+        if raw is not self._limits_read:  # a setting is replaced, never changed
+            self._limits_read, self._limits = raw, Limits(**raw) if raw else None
+        return self._limits

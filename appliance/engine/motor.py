@@ -280,17 +280,17 @@ class Motor:
     def bounds(self) -> Bounds:
         """Return the run's bounds as they stand: exact at a clean end, else what leases allow."""
         leased = self.leases[-1].end if self.leases else self._leased
-        issued, counted = self.issued_steps, self.counted_steps
+        confirmed = min(self.counted_steps, self.issued_steps if self.final else leased)
+        return Bounds(confirmed, max(self._maximum_steps(leased), confirmed))
+
+    def _maximum_steps(self, leased: int) -> int:
+        """Return the most that may have moved in this run; ``leased`` steps were leased in all."""
+        counted = self.counted_steps
         if self.final:
-            confirmed = min(counted, issued)
-            maximum = max(issued, min(counted, leased))
-        elif self._c.machine.readback and self.guard_whole:
-            confirmed = min(counted, leased)
-            maximum = min(max(counted + self.doubtful_steps, issued), leased)
-        else:
-            confirmed = min(counted, leased)
-            maximum = leased
-        return Bounds(confirmed, max(maximum, confirmed))
+            return max(self.issued_steps, min(counted, leased))
+        if self._c.machine.readback and self.guard_whole:
+            return min(max(counted + self.doubtful_steps, self.issued_steps), leased)
+        return leased
 
     def job_bounds(self, job: Job) -> Bounds:
         """Return one programme's bounds: its own count, and the motor's doubt."""
@@ -321,8 +321,10 @@ class Motor:
         """
         book = self._c.book
         counted = book.run_maximum_steps if book.run == self.run else 0
-        most = self.issued_steps if self.final else self.bounds().maximum_steps
-        return max(0, most - counted)
+        if self.final:
+            return max(0, self.issued_steps - counted)
+        leased = self.leases[-1].end if self.leases else self._leased
+        return max(0, self._maximum_steps(leased) - counted)
 
     @property
     def deficit_is_open(self) -> bool:

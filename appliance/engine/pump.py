@@ -195,6 +195,10 @@ class Pump:
             self._on_board,
             TempDesk(self._c, self._temp, self._basal, lambda: self.state),
         )
+        # Most have nothing to do from turn to turn: those are not asked.
+        self._tending = [one for one in self._desks if type(one).tend is not Desk.tend]
+        self._waking = [one for one in self._desks if type(one).wake_ns is not Desk.wake_ns]
+        self._schedule_wake_ns = self._c.now_ns
         self._verbs = {
             verb: answers for desk in self._desks for verb, answers in desk.verbs.items()
         }
@@ -512,7 +516,7 @@ class Pump:
             )
         if self._basal.on and self._basal.held_since_ns is None:
             self._alarms.clear(AlarmCode.LIMIT_HELD)
-        for desk in self._desks:
+        for desk in self._tending:
             desk.tend()
 
     def _guard_silent_ns(self) -> int | None:
@@ -1085,11 +1089,10 @@ class Pump:
 
     @property
     def schedule_wake_ns(self) -> int:
-        """Return when the schedule has something to do: basal, alarms, or any of the desks."""
-        return min(self._basal.wake_ns(), self._alarms.wake_ns(), *self._desk_wakes_ns())
-
-    def _desk_wakes_ns(self) -> list[int]:
-        return [desk.wake_ns() for desk in self._desks]
+        """Return when the schedule has something to do, as of the last turn: basal, alarms, or any
+        of the desks.
+        """
+        return self._schedule_wake_ns
 
     @property
     def _awaits(self) -> bool:
@@ -1099,9 +1102,9 @@ class Pump:
     def _wake_ns(self) -> int:
         soon = self._awaits or self._bolus.job is not None
         step_ns = self._real(20_000_000 if soon else 250_000_000)
-        wakes_ns = [self._c.now_ns + step_ns, self._basal.wake_ns(), self._alarms.wake_ns()]
-        wakes_ns += self._desk_wakes_ns()
-        return max(self._c.now_ns + 1, min(wakes_ns))
+        wakes_ns = [desk.wake_ns() for desk in self._waking]
+        self._schedule_wake_ns = min(self._basal.wake_ns(), self._alarms.wake_ns(), *wakes_ns)
+        return max(self._c.now_ns + 1, min(self._c.now_ns + step_ns, self._schedule_wake_ns))
 
 
 def _refused(code: str, text: str) -> Refused:

@@ -386,7 +386,7 @@ class World(VirtualBench):
         limit_ns = min(
             limit_ns, wakes["pump"], wakes["guard"], self.bench.next_event_ns - self._outages_ns
         )
-        turn = stepper.turn
+        turn, glide = stepper.turn, stepper.glide
         wake_ns = wakes["stepper"]
         while wake_ns < limit_ns:
             if self._pulses and not self._to_stepper:
@@ -395,16 +395,23 @@ class World(VirtualBench):
                     self.plant.skip(skipped, last_ns + self._outages_ns)
                     wake_ns = last_ns + 1
             self.now_ns = wake_ns
-            inbox, self._to_stepper = self._to_stepper, []
-            to_pumpd, to_guard, next_ns = turn(wake_ns, inbox)
-            wake_ns = next_ns if next_ns > wake_ns else wake_ns + 1
-            self.events += 1
+            steps = 0
+            if not self._to_stepper:
+                steps, to_pumpd, to_guard, next_ns = glide(wake_ns, limit_ns, self._move_to)
+            if not steps:
+                inbox, self._to_stepper = self._to_stepper, []
+                to_pumpd, to_guard, next_ns = turn(wake_ns, inbox)
+            wake_ns = max(next_ns, self.now_ns + 1)
+            self.events += steps or 1
             if to_pumpd or to_guard:
                 wakes["stepper"] = wake_ns
                 self._said(to_pumpd, to_guard)
                 self._turn()
                 return
         wakes["stepper"] = wake_ns
+
+    def _move_to(self, now_ns: int) -> None:
+        self.now_ns = now_ns
 
     def _turn(self) -> None:
         super()._turn()

@@ -8,7 +8,7 @@ while the guard says that ENABLE is on, and obeys a stop in its mail before it l
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from appliance.errors import ActuatorFault, PinFault
@@ -242,6 +242,53 @@ class Stepper:
         self._report(now_ns)
         return self._to_pumpd
 
+    def glide(
+        self, now_ns: int, until_ns: int, move_to: Callable[[int], None]
+    ) -> tuple[int, list[Record], list[Record], int]:
+        """Issue the steps that fall due from ``now_ns`` on and before ``until_ns``, each at its own
+        instant, until there is something to say; return how many, and what ``turn`` returns.
+
+        For virtual time, where nobody has mail for a while: ``move_to`` sets the clock. Each is the
+        step that ``turn`` takes; what is left out is the search for what a quiet loop cannot find.
+        What is late, waits or ends a time is left to ``turn``, and then it issues none.
+        """
+        self._to_pumpd, self._to_guard = [], []
+        steps, running = 0, self._running
+        until_ns = min(until_ns, self._next_beat_ns, self._next_report_ns)
+        until_ns = min(until_ns, self._answered_ns + self._t.answer_ns)
+        if self._is_plain and self._hold and not self._report_now:
+            for one in running:
+                until_ns = min(until_ns, one.until_ns)
+            gap_ns = self._t.min_interval_ns
+            ready_ns = max(now_ns, self._last_step_ns + gap_ns, self._ready_ns)
+            while not self._report_now:
+                programme = running[0]
+                for other in running:
+                    if other.due_ns < programme.due_ns:
+                        programme = other
+                due_ns = programme.due_ns
+                if due_ns >= until_ns or due_ns < ready_ns:
+                    break
+                move_to(due_ns)
+                self._step(programme, due_ns)
+                steps += 1
+                now_ns, ready_ns = due_ns, due_ns + gap_ns
+        if not steps:
+            return 0, [], [], now_ns
+        self._turns += steps
+        self._beat(now_ns)
+        return steps, self._to_pumpd, self._to_guard, self._next_wake_ns(now_ns)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Say whether each step that falls due can go out, microstep by microstep."""
+        if not (self._running and self._leases and self._enabled) or self._bursting is not None:
+            return False
+        if self._stalled_since_ns is not None or self._test_left or self._deferred:
+            return False
+        motion = self._leases[0].motion
+        return all(one.motion == motion and one.quantum == 1 for one in self._running)
+
     def skip(self, until_ns: int) -> tuple[int, int]:
         """Count the steps that fall due before ``until_ns`` as issued, without their edges; return
         how many, and the instant of the last.
@@ -250,12 +297,10 @@ class Stepper:
         of a lease, of a dose and of a time to ``turn``, so that whatever is said of them is said at
         the same instant as with edges. Skips nothing where a step would have to wait.
         """
-        may = self._running and self._leases and self._enabled and self._bursting is None
-        if not may or self._stalled_since_ns is not None or self._test_left or self._deferred:
+        if not self._is_plain:
             return 0, 0
-        motion = self._leases[0].motion
         for one in self._running:
-            if one.motion != motion or one.quantum != 1 or one.interval_ns < 4 * _NS_PER_MS:
+            if one.interval_ns < 4 * _NS_PER_MS:
                 return 0, 0
             until_ns = min(until_ns, one.until_ns, one.last_due_ns)
         most = self._lease_left - (_KEPT_ALONE if len(self._running) == 1 else _KEPT_MERGED)

@@ -106,6 +106,8 @@ class PlantPin(QuietPin):
                 plant.advance(now_ns)
         return self._state
 
+    state = property(_get_state, _set_state)  # gpiozero's own looks both up at each access
+
     def _set_pull(self, value: str) -> None:
         if self._wire in FROM_PROGRAMS:
             self._pull = value

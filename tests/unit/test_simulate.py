@@ -17,6 +17,7 @@ from appliance.simulate.scenario import Scenario, of, read
 from appliance.simulate.swarm import draw, swarm
 from appliance.stepper.loop import Stepper
 from appliance.verify.reader import verify
+from drivers.mock.plant import Plant
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 
@@ -79,6 +80,32 @@ def test_pulse_level_skips_edges_and_gives_the_ledger_of_the_edge_level_run() ->
     assert edges.head == pulses.head
     assert edges.plant_steps == pulses.plant_steps
     assert pulses.events < edges.events / 2
+
+
+def test_a_quiet_stretch_gives_the_edges_and_the_ledger_of_single_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = scenario(
+        basal=[{"start": "00:00", "rate_uu_per_h": 8_000_000}],
+        bolus=[{"at": "0d 00:05", "amount_uu": 3_000_000, "speed": "fast"}],
+        mechanics={"bore_um": 4_699},
+    )
+    traces: list[list[tuple[int, int]]] = []
+    drive_step = Plant.drive_step
+
+    def traced(plant: Plant, level: int, at_ns: int) -> None:
+        traces[-1].append((at_ns, level))
+        drive_step(plant, level, at_ns)
+
+    monkeypatch.setattr(Plant, "drive_step", traced)
+    traces.append([])
+    stretches = held(run(given))
+    monkeypatch.setattr(Stepper, "glide", lambda _stepper, now_ns, *_: (0, [], [], now_ns))
+    traces.append([])
+    turns = held(run(given))
+    assert same(stretches) == same(turns)
+    assert traces[0] == traces[1]
+    assert len(traces[0]) > 1_000
 
 
 @pytest.mark.full

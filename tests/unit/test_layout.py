@@ -96,3 +96,13 @@ def test_every_import_contract_breaks_on_a_planted_breach(tmp_path: Path) -> Non
     for planted, line in breaches:
         breach = f"{planted.removesuffix('.py').replace('/', '.')} -> {line.split()[1]} (l."
         assert breach in said.stdout
+
+
+def test_every_test_that_the_documents_name_is_there() -> None:
+    """A promise that names what shows it must not outlive it."""
+    there = set()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        there |= set(re.findall(r"^ *def (test_\w+)", path.read_text(), re.MULTILINE))
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs/features.md").read_text()))
+    assert len(named) > 30
+    assert named - there == set()

@@ -178,7 +178,8 @@ class Program:
         try:
             wire.send_all(records)
         except WireLost:
-            self._drop(role, clean=False)
+            # What it said before it went is here, and a Bye among it decides: it is read first.
+            self._receive(role, wire)
 
     def _accept(self) -> None:
         try:

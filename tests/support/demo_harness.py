@@ -21,6 +21,8 @@ from appliance.client.errors import NoPump, OutcomeUnknown, PumpFailed, Refused
 from appliance.client.messages import Dose, Limits, Snapshot
 from appliance.client.places import Places
 from appliance.client.pump import PumpClient, new_request_id
+from appliance.guard.store import MemoryFile
+from appliance.records import Trip
 from appliance.verify import Verdict, verify
 
 WIDE = Limits(
@@ -153,14 +155,22 @@ class RunningDemo:
 
     def state_is(self, *states: str, limit_s: float = READY_S) -> Snapshot:
         """Wait until the pump answers with one of ``states``."""
+        last: list[Snapshot] = []
 
         def seen() -> Snapshot | None:
             with contextlib.suppress(NoPump, OutcomeUnknown, PumpFailed):
                 found = self.status()
+                last[:] = [found]
                 return found if found.state in states else None
             return None
 
-        found: Snapshot = wait_for(seen, f"state {' or '.join(states)}", limit_s)
+        try:
+            found: Snapshot = wait_for(seen, f"state {' or '.join(states)}", limit_s)
+        except pytest.fail.Exception as late:
+            said = [f"{one.state}: {one.reasons}" for one in last] or ["nothing"]
+            trip = Trip(getattr(MemoryFile(self.folder / "state" / "guard").load(), "trip", 0))
+            logs = f"{self.log_of('pumpd')[-800:]}{self.log_of('pump-guard')[-400:]}"
+            pytest.fail(f"{late}; the pump says {said[0]}; the guard {trip.name}; logs: {logs}")
         return found
 
     def recover(self) -> None:

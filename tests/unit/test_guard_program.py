@@ -32,7 +32,7 @@ def program(wire: Wire) -> Any:
 
 @pytest.mark.parametrize(("words", "clean"), [([Bye()], True), ([], False)])
 def test_f06_a_stepper_that_took_its_leave_before_an_answer_reached_it_is_no_loss(
-    words: list[Record], clean: bool
+    words: list[Record], *, clean: bool
 ) -> None:
     here, there = pair()
     wire, stepper = Wire(here), Wire(there)

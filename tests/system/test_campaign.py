@@ -28,6 +28,7 @@ from appliance.client.pump import new_request_id
 
 pytestmark = [pytest.mark.campaign, pytest.mark.timeout(1200)]
 BOLUS_UU = 1_000_000
+FULL_UU = 300_000_000
 SEED = 20_261_122
 
 
@@ -43,7 +44,17 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
 
 @pytest.fixture
 def demo(running: RunningDemo) -> RunningDemo:
-    """The one demo of this campaign, with a full cartridge and running again."""
+    """The one demo of this campaign, with a full cartridge and running again.
+
+    Two hundred blows take over 100 U. A cartridge that runs low raises an alarm that nobody
+    acknowledges here, and then the demo's supervisor gives up a program after its third death.
+    """
+    running.recover()
+    with running.pump() as pump:
+        pump.suspend()
+    running.settle()
+    with running.pump() as pump:
+        pump.load_cartridge(FULL_UU)
     running.recover()
     return running
 

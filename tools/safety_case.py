@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "docs" / "safety.toml"
 _ID = re.compile(r"(?:^|_)(sr|f)_?([0-9]{2})(?=_|$)")
 _NOT_RUN = "NOT RUN: "
-_DUE = ("now", "merge", "later")
+_DUE = ("now", "later")
 _ABOUT = """\
 # The safety case
 

@@ -22,6 +22,7 @@ from appliance.cli.reading import alarms, dose, history, status
 from appliance.cli.remind import remind
 from appliance.cli.session import Pumpctl, Session, with_dir
 from appliance.cli.signals import alerts, check_signals, silence
+from appliance.cli.summing import days, summary
 from appliance.cli.temp import quick, temp
 
 
@@ -60,6 +61,8 @@ for verb in (
     limits,
     cartridge,
     history,
+    days,
+    summary,
     dose,
     alarms,
     ack,

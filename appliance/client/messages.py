@@ -345,6 +345,13 @@ class GlucoseReportParams(Params):
     readings: Annotated[list[SensorReading], Field(min_length=1, max_length=24)]
 
 
+class LedgerReportParams(Params):
+    """Say what a full check found wrong with the ledger."""
+
+    seq: Annotated[int, Field(ge=0, lt=2**63)]
+    text: Annotated[str, Field(min_length=1, max_length=400)]
+
+
 class GlucoseEnterParams(Params):
     """Enter a fingerstick of now. The same id is the same fingerstick."""
 
@@ -377,6 +384,12 @@ class GraphParams(Params):
 
     hours: Annotated[int, Field(ge=1, le=72)] = 3
     until_utc_ns: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+
+
+class KeeperRunParams(Params):
+    """Do one of the keeper's jobs now."""
+
+    job: Name
 
 
 DayText = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
@@ -457,6 +470,7 @@ PUMP_METHODS: tuple[Method, ...] = (
     Method("reminders.set", RemindersSetParams, Role.SETTINGS, changes=True),
     Method("reminders.snooze", RemindersSnoozeParams, Role.OPERATE, changes=True),
     Method("glucose.report", GlucoseReportParams, Role.REPORT, changes=True),
+    Method("ledger.report", LedgerReportParams, Role.REPORT, changes=True),
     Method("glucose.enter", GlucoseEnterParams, Role.OPERATE, changes=True),
     Method("glucose.show", Nothing, Role.OBSERVE),
     Method("glucose.set", GlucoseSetParams, Role.SETTINGS, changes=True),
@@ -480,6 +494,8 @@ KEEPER_METHODS: tuple[Method, ...] = (
     Method("summary", DaysParams, Role.OBSERVE, answer_s=30.0),
     Method("agp", DaysParams, Role.OBSERVE, answer_s=30.0),
     Method("conservation", Nothing, Role.OBSERVE, answer_s=30.0),
+    Method("keeper", Nothing, Role.OBSERVE),
+    Method("keeper.run", KeeperRunParams, Role.OPERATE),
 )
 """The verbs of ``pump-keeper``'s socket, after ``hello``."""
 
@@ -931,6 +947,30 @@ class Sums(Result):
     alarms: int
     changes: int
     glucose: GlucoseSums | None
+
+
+class JobShown(Result):
+    """One job of the keeper; ``ok`` is None before its first try."""
+
+    name: str
+    at_min: int
+    done_date: str | None = None
+    tried_utc_ns: int | None = None
+    took_ms: int = 0
+    ok: bool | None = None
+    text: str = ""
+    runs: int = 0
+    failures: int = 0
+
+
+class KeeperShown(Result):
+    """What the keeper does: its jobs, how far its database is, its sources of glucose."""
+
+    jobs: list[JobShown]
+    seq: int = 0
+    head_seq: int = 0
+    clock_steps: int = 0
+    sources: list[dict[str, Any]] = Field(default_factory=list)
 
 
 class DaySums(Sums):

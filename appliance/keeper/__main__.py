@@ -26,21 +26,29 @@ from appliance.client.messages import (
     DaysParams,
     GraphParams,
     HistoryParams,
+    KeeperRunParams,
     Role,
 )
+from appliance.client.pump import PumpClient
 from appliance.client.wire import Code
 from appliance.config import Config, load
+from appliance.domain.units import format_dose
 from appliance.errors import BadConfiguration, LedgerFault, PumpError
 from appliance.keeper.history import History
-from appliance.keeper.nightly import NightlyThread, full_check
-from appliance.keeper.queries import Queries, day_number
-from appliance.keeper.rollup import Rollup, day_of, not_followed
+from appliance.keeper.jobs import Housekeeper, Job, JobBook
+from appliance.keeper.nightly import back_up, clear_out, full_check
+from appliance.keeper.queries import Queries, date_of, day_number
+from appliance.keeper.rollup import Followed, Rollup, day_of, not_followed
+from appliance.keeper.settings import KeeperSettings
+from appliance.keeper.settings import read as read_settings
 
 _log = logging.getLogger("pump-keeper")
 _ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
-Job = tuple[str, BaseModel, Callable[[Answer], None]]
+Question = tuple[str, BaseModel, Callable[[Answer], None]]
 _IDLE_S = 2.0
+_WATCH_S = 2.0
+_SUM_S = 120.0
 _SLICES = 4
 """How many batches of new rows one answer waits for; beyond them it says so."""
 
@@ -67,7 +75,8 @@ class Desk(threading.Thread):
         self._rollup: Rollup | None = None
         self._behind = True
         self._told = ""
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self.house: Housekeeper | None = None
+        self._jobs: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
 
     def request(
         self,
@@ -110,6 +119,25 @@ class Desk(threading.Thread):
         except Exception as error:  # noqa: BLE001 - a dead thread takes its program down
             self._died(error)
 
+    def sum_up(self, day: int) -> str:
+        """Say what the day before ``day`` came to, on a job's thread. Raises LedgerFault."""
+        box: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self._jobs.put(("days", DaysParams(days=1, until=date_of(day - 1)), box.put))
+        try:
+            answer = box.get(timeout=_SUM_S)
+        except queue.Empty:
+            raise LedgerFault(f"the keeper did not sum up within {_SUM_S:.0f} s") from None
+        if not isinstance(answer, Done):
+            raise LedgerFault(f"the keeper cannot sum up yet: {answer}")
+        found = answer.result["days"]
+        if not found:
+            return f"{date_of(day - 1)}: nothing"
+        one, glucose = found[0], found[0]["glucose"]
+        text = f"{one['date']}: {format_dose(one['total_uu'])}, {one['boluses']} boluses"
+        if glucose is not None:
+            text += f", {glucose['from_70_to_180']:.0f} % of glucose in 70 to 180"
+        return text
+
     def _follow_a_little(self) -> None:
         """Take in a batch of new rows while nobody asks; what is wrong is logged once."""
         try:
@@ -140,6 +168,12 @@ class Desk(threading.Thread):
         try:
             if isinstance(params, HistoryParams):
                 return Done(self._history.page(**params.model_dump()))
+            if method == "keeper":
+                return Done(self._about())
+            if isinstance(params, KeeperRunParams):
+                assert self.house is not None  # noqa: S101 - set before the server starts
+                self.house.run_soon(params.job)
+                return Done({"job": params.job})
             for _ in range(_SLICES):
                 if (followed := self._own.follow()).whole:
                     break
@@ -153,6 +187,20 @@ class Desk(threading.Thread):
             return self._made_anew(error)
         except ValueError as error:
             return Refused([{"code": Code.BAD_PARAMETERS, "text": str(error)}])
+
+    def _about(self) -> dict[str, Any]:
+        assert self.house is not None  # noqa: S101 - set before the server starts
+        try:
+            followed = self._own.follow()
+        except LedgerFault:
+            followed = Followed(self._own.seq, self._own.seq)
+        return {
+            "jobs": self.house.shown(),
+            "seq": followed.seq,
+            "head_seq": followed.head_seq,
+            "clock_steps": self.house.restarts,
+            "sources": [],
+        }
 
     def _asked(self, method: str, params: BaseModel) -> dict[str, Any]:
         queries, reading = Queries(self._own), self._clock.read()
@@ -174,11 +222,37 @@ class Desk(threading.Thread):
         raise TypeError(f"{method} with {type(params).__name__} is no method of the keeper")
 
 
-def serve(config: Config, clock: SystemClock) -> None:
+def jobs_of(config: Config, settings: KeeperSettings, desk: Desk) -> list[Job]:
+    """Return the jobs of each day, as they are set."""
+    state, table = config.paths.state, settings.jobs
+    ledger, backups = state / "ledger.db", state / "backups"
+
+    def report(seq: int, text: str) -> None:
+        with PumpClient(config.paths.runtime / "pumpd.sock", client="pump-keeper") as pump:
+            pump.report_ledger(seq, text)
+
+    def check(_day: int) -> str:
+        return full_check(ledger, config.paths.runtime / "guard.sock", report)
+
+    return [
+        Job("summary", table.summary_at, desk.sum_up),
+        Job("check", table.check_at, check),
+        Job("backup", table.backup_at, lambda day: back_up(ledger, backups, date_of(day))),
+        Job(
+            "retention",
+            table.retention_at,
+            lambda _day: clear_out(backups, table.keep_days, table.keep_weeks, table.keep_months),
+        ),
+    ]
+
+
+def serve(config: Config, settings: KeeperSettings, clock: SystemClock) -> None:
     """Serve until a signal asks for the end. Raises PumpError or OSError where it cannot begin."""
-    ledger, guard = config.paths.state / "ledger.db", config.paths.runtime / "guard.sock"
+    ledger = config.paths.state / "ledger.db"
     desk = Desk(History(ledger), config.paths.state, clock, _died)
-    nightly = NightlyThread(lambda: full_check(ledger, guard), _died)
+    book = JobBook(config.paths.state / "keeper-jobs.json")
+    house = Housekeeper(jobs_of(config, settings, desk), book, clock, real_monotonic_ns, _died)
+    desk.house = house
     bench = config.pins.factory == "bench"
 
     def hello() -> Mapping[str, Any]:
@@ -193,7 +267,7 @@ def serve(config: Config, clock: SystemClock) -> None:
     server = Server(
         config.paths.runtime / "keeper.sock",
         KEEPER_METHODS,
-        roles=roles_by_uid({Role.OBSERVE: _observers(config)}, os.geteuid() if bench else None),
+        roles=roles_by_uid(_users(config), os.geteuid() if bench else None),
         handler=desk,
         now_ns=real_monotonic_ns,
         hello=hello,
@@ -202,27 +276,32 @@ def serve(config: Config, clock: SystemClock) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # in every thread; this one waits for them
     server.start()
     desk.start()
-    nightly.start()
+    house.start()
     notifier = Notifier()
     notifier.say("READY=1")
-    signal.sigwait(_ENDS)
+    while signal.sigtimedwait(_ENDS, _WATCH_S) is None:
+        if house.watch():
+            _log.warning("the wall clock was set: the jobs are looked at anew")
     notifier.say("STOPPING=1")
-    nightly.end()
+    house.end()
     server.close()
     desk.end()
 
 
-def _observers(config: Config) -> set[int]:
-    """Return the uids that may read. Raises BadConfiguration for names that nobody has."""
-    uids, faults = set(), []
-    for user in config.users.observe:
-        try:
-            uids.add(user if isinstance(user, int) else pwd.getpwnam(user).pw_uid)
-        except KeyError:
-            faults.append(f"users.observe = {user!r}: no such user on this machine")
+def _users(config: Config) -> dict[Role, set[int]]:
+    """Return the uids of each role. Raises BadConfiguration for names that nobody has."""
+    users: dict[Role, set[int]] = {}
+    faults = []
+    for role, names in ((Role.OBSERVE, config.users.observe), (Role.OPERATE, config.users.operate)):
+        users[role] = set()
+        for user in names:
+            try:
+                users[role].add(user if isinstance(user, int) else pwd.getpwnam(user).pw_uid)
+            except KeyError:
+                faults.append(f"users.{role.value} = {user!r}: no such user on this machine")
     if faults:
         raise BadConfiguration("users", faults)
-    return uids
+    return users
 
 
 def _died(error: BaseException) -> None:
@@ -237,10 +316,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--clock-file", type=Path, help="the demo's start instant and speed")
     words = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(levelname)s: %(message)s")
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it tells of every look
     try:
         config, _ = load(words.config)
         start = Start.load(words.clock_file) if words.clock_file else None
-        serve(config, SystemClock(config.pump.zone, start))
+        settings = read_settings(words.config.with_name("keeper.toml"))
+        serve(config, settings, SystemClock(config.pump.zone, start))
     except BadConfiguration as fault:
         for text in fault.faults:
             _log.error("%s: %s", fault.source, text)

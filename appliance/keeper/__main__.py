@@ -41,6 +41,8 @@ from appliance.keeper.queries import Queries, date_of, day_number
 from appliance.keeper.rollup import Followed, Rollup, day_of, not_followed
 from appliance.keeper.settings import KeeperSettings
 from appliance.keeper.settings import read as read_settings
+from appliance.keeper.sources import Place, make
+from appliance.keeper.sources.feeding import Feeder, FeederThread, giving_to
 
 _log = logging.getLogger("pump-keeper")
 _ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -76,6 +78,7 @@ class Desk(threading.Thread):
         self._behind = True
         self._told = ""
         self.house: Housekeeper | None = None
+        self.feeders: list[Feeder] = []
         self._jobs: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
 
     def request(
@@ -199,7 +202,7 @@ class Desk(threading.Thread):
             "seq": followed.seq,
             "head_seq": followed.head_seq,
             "clock_steps": self.house.restarts,
-            "sources": [],
+            "sources": [one.shown() for one in self.feeders],
         }
 
     def _asked(self, method: str, params: BaseModel) -> dict[str, Any]:
@@ -253,6 +256,8 @@ def serve(config: Config, settings: KeeperSettings, clock: SystemClock) -> None:
     book = JobBook(config.paths.state / "keeper-jobs.json")
     house = Housekeeper(jobs_of(config, settings, desk), book, clock, real_monotonic_ns, _died)
     desk.house = house
+    feeders = _feeders(config, settings, clock)
+    desk.feeders = [one.feeder for one in feeders]
     bench = config.pins.factory == "bench"
 
     def hello() -> Mapping[str, Any]:
@@ -277,6 +282,8 @@ def serve(config: Config, settings: KeeperSettings, clock: SystemClock) -> None:
     server.start()
     desk.start()
     house.start()
+    for one in feeders:
+        one.start()
     notifier = Notifier()
     notifier.say("READY=1")
     while signal.sigtimedwait(_ENDS, _WATCH_S) is None:
@@ -284,8 +291,29 @@ def serve(config: Config, settings: KeeperSettings, clock: SystemClock) -> None:
             _log.warning("the wall clock was set: the jobs are looked at anew")
     notifier.say("STOPPING=1")
     house.end()
+    for one in feeders:
+        one.end()
     server.close()
     desk.end()
+
+
+def _feeders(config: Config, settings: KeeperSettings, clock: SystemClock) -> list[FeederThread]:
+    """Return a thread for each source that is on. Raises BadConfiguration."""
+    threads = []
+    for one in settings.source:
+        if not one.enabled:
+            continue
+        place = Place(
+            one.name,
+            clock,
+            config.paths.state,
+            config.paths.runtime,
+            config.mechanics.concentration_u_per_ml,
+        )
+        source = make(one.kind, one.options, place)
+        give = giving_to(config.paths.runtime / "pumpd.sock")
+        threads.append(FeederThread(Feeder(one.name, source, clock, give), _died))
+    return threads
 
 
 def _users(config: Config) -> dict[Role, set[int]]:

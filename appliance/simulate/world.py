@@ -71,7 +71,6 @@ class World(VirtualBench):
         self._edges_told = -1
         self._guard_turned_ns = self._guard_look_ns = 0
         self._memory_before: guards.Memory | None = None
-        self._outputs: guards.Outputs | None = None
         self.events = 0
         self.comes_back = False
         """Whether pumpd was killed and is started again in a moment."""
@@ -269,7 +268,6 @@ class World(VirtualBench):
 
     def start_guard(self) -> None:
         super().start_guard()
-        self._outputs = None
         self._skipped_before = self.plant.edges_skipped
         self.oracle.guard_dead_ns = None
 
@@ -446,9 +444,7 @@ class World(VirtualBench):
             result = self.guard.turn(self.now_ns, mail, reading)
             changed = result.outputs != self._outputs
             if changed:
-                self._outputs = None
                 self._set(result.outputs)
-                self._outputs = result.outputs
         except PinFault:
             self._guard_fails()
             return

@@ -333,6 +333,11 @@ class _Auditor:
                 if since_ns < least_s * _S:
                     self._fault(f"SR-15: bolus {key} came {since_s:.3f} s after another")
             last_ns = start.at_ns
+        moved = len(self._truth.forward_ns) + len(self._truth.reverse_ns)
+        low = sum(end.body["confirmed_steps"] for end in self._ends.values())
+        high = sum(end.body["maximum_steps"] for end in self._ends.values())
+        if not low <= moved <= high:
+            self._fault(f"SR-36: all doses together are {low} to {high} steps, and {moved} moved")
         for key, sum_uu in parts.items():
             if sum_uu != self._starts[key].body["whole_uu"]:
                 self._fault(f"SR-05: the parts of {key} are {sum_uu} uu")
@@ -362,8 +367,10 @@ class _Auditor:
             span_ns = end.at_ns - start.at_ns
             asked = start.body["rate_uu_per_h"] * truth.ratio_steps * span_ns
             # The carry it takes over, and one it is given, are less than a step each.
-            if maximum > asked // (truth.ratio_uu * _HOUR) + 1 + 2 * truth.quantum_steps:
-                self._fault(f"SR-23: {key} gave {maximum} steps in {span_ns // _S} s")
+            # Beside another dose the maximum of one that a crash cut holds what may be of either.
+            gave = maximum if body["certainty"] == "exact" else confirmed
+            if gave > asked // (truth.ratio_uu * _HOUR) + 1 + 2 * truth.quantum_steps:
+                self._fault(f"SR-23: {key} gave {gave} steps in {span_ns // _S} s")
 
     # ------------------------------------------------------------------ basal by the clock
 

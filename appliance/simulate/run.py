@@ -399,6 +399,7 @@ def run(
         report.confirmed_steps = oracle.confirmed - oracle.back_confirmed
         report.maximum_steps = oracle.closed_maximum + oracle.open_steps - oracle.back_maximum
         report.alarms, report.blows, report.events = oracle.alarms, oracle.blows, world.events
+        report.others |= world.happened
     report.real_s = (real_monotonic_ns() - began_ns) / NS_PER_S
     return report
 

@@ -69,6 +69,7 @@ class World(VirtualBench):
         self._then: dict[int, Then] = {}
         self._writes = 0
         self._clock_settings = 0
+        self.happened = {"crashes": 0, "clock_steps": 0, "zone_changes": 0}
         self.row_ns = array("q")
         """When each row of the ledger became durable, on the plant's clock."""
         self._blows: dict[int, list[tuple[str, Action]]] = {}
@@ -150,6 +151,7 @@ class World(VirtualBench):
     def crash(self, who: str) -> None:
         """Kill a program; the service manager starts it again."""
         self.oracle.blows += 1
+        self.happened["crashes"] += 1
         self.disturb()
         back_ns = int(self._scenario.machine.restart_s * NS_PER_S)
         self.frozen.discard(who)
@@ -182,6 +184,7 @@ class World(VirtualBench):
     def cut_power(self, off_ns: int, *, guard_file_is_behind: bool) -> None:
         """Everything dies; what was synced is there when the power is back, on a new boot."""
         self.oracle.blows += 1
+        self.happened["crashes"] += 1
         if guard_file_is_behind:
             self._guard_memory = self._memory_before
         self.kill_pump()
@@ -222,11 +225,13 @@ class World(VirtualBench):
 
     def step_clock(self, step_s: int) -> None:
         """Set the wall clock."""
+        self.happened["clock_steps"] += 1
         self.set_wall(step_s)
         self._watch_the_zone()
 
     def journey(self, zone: str) -> None:
         """Take the pump to another zone."""
+        self.happened["zone_changes"] += 1
         self.set_zone(zone)
         self._watch_the_zone()
 
@@ -250,6 +255,7 @@ class World(VirtualBench):
 
         def changed() -> None:
             if settings == self._clock_settings:
+                self.happened["zone_changes"] += 1
                 self._post(m.ClockRead(self._reading()))
                 self._watch_the_zone()
 

@@ -466,8 +466,9 @@ def _write_script(
             if table.over_s is not None:
                 over_s = _drawn(dice, table.over_s, table.over_up_to_s, _TIME_GRID_S)
             orders.append((at_ns, table, amount_uu, over_s))
-    for number, (at_ns, *order) in enumerate(sorted(orders, key=lambda one: one[0])):
-        world.at(at_ns, partial(user.bolus, *order, number))
+    for number, one in enumerate(sorted(orders, key=lambda one: one[0])):
+        at_ns, table, amount_uu, over_s = one
+        world.at(at_ns, partial(user.bolus, table, amount_uu, over_s, number))
     for temp in scenario.temp:
         grid = _RATE_GRID_UU_PER_H if temp.kind == "rate" else 1
         for at_ns in _instants(temp, dice, end_ns):
@@ -491,16 +492,16 @@ def _write_script(
             world.at(at_ns, kill)
         if crash.at_write is not None:
             world.at_write(crash.at_write, crash.when, kill)
-    for one in scenario.power_cut:
+    for outage in scenario.power_cut:
         cut = partial(
             world.cut_power,
-            int(one.off_s * NS_PER_S),
-            guard_file_is_behind=one.guard_file_is_behind,
+            int(outage.off_s * NS_PER_S),
+            guard_file_is_behind=outage.guard_file_is_behind,
         )
-        for at_ns in _instants(one, dice, end_ns):
+        for at_ns in _instants(outage, dice, end_ns):
             world.at(at_ns, cut)
-        if one.at_write is not None:
-            world.at_write(one.at_write, one.when, cut)
+        if outage.at_write is not None:
+            world.at_write(outage.at_write, outage.when, cut)
     for freeze in scenario.freeze:
         for at_ns in _instants(freeze, dice, end_ns):
             world.at(at_ns, partial(world.freeze, freeze.who, int(freeze.for_s * NS_PER_S)))

@@ -61,7 +61,7 @@ def _zone(raw: object) -> object:
 
 
 def _day(raw: object) -> object:
-    if type(raw) is not date or not 2026 <= raw.year <= 2099:  # noqa: PLR2004
+    if type(raw) is not date or not 2026 <= raw.year <= 2099:
         raise ValueError("is no day: YYYY-MM-DD, from 2026-01-01 to 2099-12-31")
     return raw
 

@@ -360,9 +360,9 @@ class _Auditor:
             by_amount = start.body["programmed_uu"] * truth.ratio_steps // truth.ratio_uu
             if programmed > by_amount + truth.quantum_steps:  # with the carry of what came before
                 self._fault(f"SR-18: {key} is {programmed} steps, its amount {by_amount}")
-            if body["outcome"] == "done" and start.body["dose"] != "rewind":
-                if confirmed != programmed:
-                    self._fault(f"SR-19: {key} is done with {confirmed} of {programmed} steps")
+            done = body["outcome"] == "done" and start.body["dose"] != "rewind"
+            if done and confirmed != programmed:
+                self._fault(f"SR-19: {key} is done with {confirmed} of {programmed} steps")
         else:
             span_ns = end.at_ns - start.at_ns
             asked = start.body["rate_uu_per_h"] * truth.ratio_steps * span_ns

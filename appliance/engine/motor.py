@@ -237,7 +237,7 @@ class Motor:
         job.shift_ns, job.slips = ended.shift_ns, ended.slips
         follower = next((one for one in self.jobs.values() if one.follows == job.number), None)
         handed_on = ended.reason == End.DONE and follower is not None and follower.given
-        if not handed_on:
+        if not handed_on and job.motion is not Motion.REWIND:
             finished = job.steps != NO_LIMIT and job.issued_steps >= job.steps
             self.carry += (
                 job.remainder * NS_PER_H if finished else whole(ended.carry_high, ended.carry_low)

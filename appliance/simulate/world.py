@@ -369,6 +369,7 @@ class World(VirtualBench):
             alive_ns=_NEVER_NS,
             feed_ns=_NEVER_NS,
             judge_ns=_NEVER_NS,
+            rest_ns=_NEVER_NS,
             late_ns=_NEVER_NS,
             lapse_ns=_NEVER_NS,
             report_ns=0,

@@ -51,9 +51,11 @@ Name = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(_printa
 # The wire takes what the keypad can write; the pump's own limits are far below and carry reasons.
 DoseUu = Annotated[int, Field(ge=0, le=99_990_000)]
 RateUuPerH = Annotated[int, Field(ge=0, le=99_999_000)]
-PinText = Annotated[str, Field(min_length=6, max_length=12)]
+# Nor has a setting a second range here: whoever is far out is told the same range as who is near.
+Whole = Annotated[int, Field(gt=-(2**53), lt=2**53)]
+PinText = Annotated[str, Field(max_length=64)]
 Speed = Literal["slow", "normal", "fast"]
-Seconds = Annotated[int, Field(ge=0, le=864_000)]
+Seconds = Whole
 
 
 StopWhat = Literal["all", "bolus", "now", "extended"]
@@ -138,7 +140,7 @@ class TempPresetParams(TempStartParams):
     name: Name
 
 
-Minutes = Annotated[int, Field(ge=0, le=10_000)]
+Minutes = Whole
 
 
 class InsulinParams(Params):
@@ -210,7 +212,7 @@ class Limits(Params):
     hourly_uu: Annotated[int, Field(ge=0, le=999_990_000)]
     daily_uu: Annotated[int, Field(ge=0, le=999_990_000)]
     max_basal_uu_per_h: RateUuPerH
-    min_interval_s: Annotated[int, Field(ge=0, le=86_400)]
+    min_interval_s: Whole
 
 
 class CartridgeLoadParams(Params):
@@ -288,8 +290,8 @@ class AlertsSetParams(Params):
     """Set the alerts that are named; the others stay. 0 switches one by hours off."""
 
     low_reservoir_uu: Annotated[int, Field(ge=0, le=999_990_000)] | None = None
-    low_reservoir_h: Annotated[int, Field(ge=0, le=1_000)] | None = None
-    auto_off_h: Annotated[int, Field(ge=0, le=1_000)] | None = None
+    low_reservoir_h: Whole | None = None
+    auto_off_h: Whole | None = None
 
 
 MinOfDay = Annotated[int, Field(ge=0, le=1_439)]
@@ -312,8 +314,8 @@ class PersonalReminder(Params):
 class RemindersSetParams(Params):
     """Set the reminders that are named; the others stay. A list replaces the whole list."""
 
-    glucose_min: Annotated[int, Field(ge=0, le=1_440)] | None = None
-    site_days: Annotated[int, Field(ge=0, le=30)] | None = None
+    glucose_min: Whole | None = None
+    site_days: Whole | None = None
     site_at_min: MinOfDay | None = None
     meals: Annotated[list[MealWindow], Field(max_length=20)] | None = None
     personal: Annotated[list[PersonalReminder], Field(max_length=20)] | None = None
@@ -854,6 +856,10 @@ def _reason(fault: dict[str, Any]) -> dict[str, Any]:
             bounds = "a lower-case UUID such as 123e4567-e89b-12d3-a456-426614174000"
         case "value_error":
             bounds = str(context["error"])
+        case "string_too_long":
+            bounds = f"at most {context['max_length']} characters"
+        case "string_too_short":
+            bounds = f"at least {context['min_length']} characters"
         case _ if wanted:
             bounds = " and ".join(wanted)
         case _:

@@ -41,6 +41,7 @@ from appliance.client.messages import (
     GlucoseShown,
     Insulin,
     InsulinParams,
+    LedgerReportParams,
     Limits,
     LimitsShown,
     Method,
@@ -224,6 +225,10 @@ class PumpClient:
         if not isinstance(kept, int):
             raise ProtocolFault("the answer does not say how many readings were kept")
         return kept
+
+    def report_ledger(self, seq: int, text: str) -> None:
+        """Say what a full check found wrong with the ledger: the pump raises an alarm."""
+        self._rpc.call("ledger.report", LedgerReportParams(seq=seq, text=text[:400]))
 
     def set_glucose(self, params: GlucoseSetParams) -> None:
         """Change the settings of glucose that are named."""

@@ -1,1 +1,35 @@
-"""The screens, one .py and one .kv each."""
+"""The screens, one .py and one .kv each, and the table by which they are found.
+
+A new screen is a presenter in ``ui/presenters``, a page here, and one line in ``SCREENS``. Any
+presenter shows it with ``desk.go(name)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ui.frame import Page
+from ui.presenters.desk import Presenter
+from ui.presenters.home import HomePresenter
+from ui.presenters.no_contact import NoContactPresenter
+from ui.presenters.stopped import StoppedPresenter
+from ui.screens.home import HomePage
+from ui.screens.no_contact import NoContactPage
+from ui.screens.stopped import StoppedPage
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """One screen: its body and what it says."""
+
+    page: type[Page]
+    presenter: type[Presenter]
+
+
+SCREENS: Mapping[str, Screen] = {
+    "home": Screen(HomePage, HomePresenter),
+    "no_contact": Screen(NoContactPage, NoContactPresenter),
+    "stopped": Screen(StoppedPage, StoppedPresenter),
+}
+"""By the name that ``desk.go`` takes."""

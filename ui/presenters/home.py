@@ -1,0 +1,124 @@
+"""Home: what the pump does now, and the ways from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from appliance.client import Snapshot
+from appliance.client.words import share_uu
+from ui.presenters import numbers
+from ui.presenters.desk import FootItem, Presenter, View
+from ui.words import _, words
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A card: caption, one big value with its unit, a note below."""
+
+    caption: str
+    value: str
+    unit: str = ""
+    note: str = ""
+    tone: str = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class HomeView(View):
+    """The state in a word and a sentence, and three cards."""
+
+    state: str = ""
+    state_tone: str = "text"
+    sentence: str = ""
+    board: Tile = Tile("", "")
+    basal: Tile = Tile("", "")
+    bolus: Tile = Tile("", "")
+
+
+def state_words(snapshot: Snapshot) -> tuple[str, str, str]:
+    """Return the state in a word, the name of its colour, and a sentence about it."""
+    match snapshot.state:
+        case "running":
+            if snapshot.raw.get("basal_held"):
+                return _("Basal held"), "high", _("A limit holds basal back; nothing is made up.")
+            return _("Delivering"), "in_range", _("Basal is delivered as its profile asks.")
+        case "suspended":
+            return _("Suspended"), "high", _("No basal is delivered, and none of it is made up.")
+        case "stopped":
+            return _("Stopped"), "high", _("Nothing is delivered until you resume.")
+        case "faulted":
+            return _("Fault"), "low", " ".join(map(words.of_the_pump, snapshot.reasons))
+        case "inhibited":
+            return _("Inhibited"), "low", " ".join(map(words.of_the_pump, snapshot.reasons))
+        case _:
+            return _("Starting"), "muted", _("The self-test runs.")
+
+
+def on_board(snapshot: Snapshot) -> Tile:
+    """Return the card of insulin on board, with both bounds where they differ."""
+    caption, found = _("Insulin on board"), snapshot.iob_uu or {}
+    total, least = found.get("total"), found.get("least")
+    if not isinstance(total, int):
+        return Tile(caption, numbers.DASH, "U", _("not known yet"))
+    note = ""
+    if isinstance(least, int) and numbers.units_bare(least) != numbers.units_bare(total):
+        note = _("at least {units}").format(units=numbers.units(least))
+    return Tile(caption, numbers.units_bare(total), "U", note, "insulin")
+
+
+def basal_now(snapshot: Snapshot) -> Tile:
+    """Return the card of the basal rate that is delivered now."""
+    caption, temp = _("Basal now"), snapshot.temp
+    value, note, tone = numbers.rate(snapshot.basal_uu_per_h), "", "text"
+    if snapshot.state != "running":
+        return Tile(caption, numbers.rate(0), "U/h", _("not delivering"), "high")
+    if temp is not None:
+        shown = f"{temp.value}%" if temp.kind == "percent" else numbers.rate(temp.value)
+        left = numbers.age(temp.left_s)
+        note = _("temporary {value}, {left} left").format(value=shown, left=left)
+        tone = "insulin"
+    return Tile(caption, value, "U/h", note, tone)
+
+
+def running_bolus(snapshot: Snapshot) -> Tile:
+    """Return the card of the bolus: what of the running one is confirmed."""
+    bolus = snapshot.bolus or snapshot.extended
+    if bolus is None:
+        return Tile(_("Bolus"), _("none"), "", _("none is running"), "muted")
+    share = bolus.programmed_uu * bolus.confirmed_steps // max(1, bolus.programmed_steps)
+    caption = _("Bolus runs") if snapshot.bolus is not None else _("Extended bolus runs")
+    note = _("of {units} confirmed").format(units=numbers.units(bolus.programmed_uu))
+    return Tile(caption, numbers.units_bare(share), "U", note, "insulin")
+
+
+class HomePresenter(Presenter):
+    """The screen that everything comes back to."""
+
+    def view(self) -> HomeView:
+        """Return the pump as it is now; the router shows another screen without contact."""
+        snapshot = self.desk.state.live
+        if snapshot is None:
+            return HomeView()
+        state, tone, sentence = state_words(snapshot)
+        return HomeView(
+            title=str(snapshot.raw.get("pump", "")),
+            foot=(
+                FootItem("bolus", _("Bolus"), "primary"),
+                FootItem("basal", _("Basal")),
+                FootItem("cartridge", _("Cartridge")),
+                FootItem("history", _("History")),
+                FootItem("menu", _("Menu")),
+            ),
+            state=state,
+            state_tone=tone,
+            sentence=sentence,
+            board=on_board(snapshot),
+            basal=basal_now(snapshot),
+            bolus=running_bolus(snapshot),
+        )
+
+    def press(self, key: str) -> None:
+        """Go where a button leads."""
+        self.desk.go(key)
+
+
+__all__ = ["HomePresenter", "HomeView", "Tile", "share_uu"]

@@ -6,14 +6,18 @@ from kivy.lang import Builder
 
 from ui.widgets.bar import BarText, Foot, StatusBar
 from ui.widgets.buttons import FootButton, HoldButton, Key, RoundButton, StopButton
+from ui.widgets.curve import DayCurve
 from ui.widgets.icon import Icon
 from ui.widgets.pad import NumberPad
 from ui.widgets.plain import BenchMark, Card, ListRow, Surface, Text
+from ui.widgets.ring import Ring
+from ui.widgets.rows import Rows
 
 __all__ = [
     "BarText",
     "BenchMark",
     "Card",
+    "DayCurve",
     "Foot",
     "FootButton",
     "HoldButton",
@@ -21,7 +25,9 @@ __all__ = [
     "Key",
     "ListRow",
     "NumberPad",
+    "Ring",
     "RoundButton",
+    "Rows",
     "StatusBar",
     "StopButton",
     "Surface",

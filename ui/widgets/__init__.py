@@ -5,13 +5,14 @@ from pathlib import Path
 from kivy.lang import Builder
 
 from ui.widgets.bar import BarText, Foot, StatusBar
-from ui.widgets.buttons import FootButton, HoldButton, Key, RoundButton, StopButton
+from ui.widgets.buttons import FootButton, HoldButton, Key, RoundButton, StopButton, TouchCard
 from ui.widgets.curve import DayCurve
 from ui.widgets.icon import Icon
 from ui.widgets.pad import NumberPad
 from ui.widgets.plain import BenchMark, Card, ListRow, Surface, Text
 from ui.widgets.ring import Ring
 from ui.widgets.rows import Rows
+from ui.widgets.trend import TrendGraph
 
 __all__ = [
     "BarText",
@@ -32,6 +33,8 @@ __all__ = [
     "StopButton",
     "Surface",
     "Text",
+    "TouchCard",
+    "TrendGraph",
 ]
 
 Builder.load_file(str(Path(__file__).with_name("look.kv")))

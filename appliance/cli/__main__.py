@@ -9,6 +9,7 @@ from appliance.cli.bench import bench
 from appliance.cli.bolus import bolus
 from appliance.cli.cartridge import cartridge
 from appliance.cli.commands import ack, limits, rearm, resume, stop, suspend
+from appliance.cli.glucose import glucose
 from appliance.cli.insulin import insulin
 from appliance.cli.offline.calc import calc
 from appliance.cli.offline.check_config import check_config
@@ -55,6 +56,7 @@ for verb in (
     temp,
     quick,
     insulin,
+    glucose,
     limits,
     cartridge,
     history,

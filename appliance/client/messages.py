@@ -33,6 +33,7 @@ class Role(StrEnum):
     """What a user may do; the peer's uid decides, verb by verb (SR-64)."""
 
     OBSERVE = "observe"
+    REPORT = "report"
     OPERATE = "operate"
     SETTINGS = "settings"
     BENCH = "bench"
@@ -324,14 +325,51 @@ class RemindersSnoozeParams(Params):
     minutes: Annotated[int, Field(ge=5, le=240)]
 
 
+ReadingId = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
+MgDl = Annotated[int, Field(ge=20, le=600)]
+GlucoseUnits = Literal["mg/dL", "mmol/L"]
+
+
+class SensorReading(Params):
+    """One reading of a glucose sensor: the source's own id for it, and how old it is."""
+
+    id: ReadingId
+    mg_dl: MgDl
+    age_s: Annotated[int, Field(ge=0, le=86_400)]
+
+
+class GlucoseReportParams(Params):
+    """Hand in readings of one source, oldest first. A reading that is known is left alone."""
+
+    source: Name
+    readings: Annotated[list[SensorReading], Field(min_length=1, max_length=24)]
+
+
+class GlucoseEnterParams(Params):
+    """Enter a fingerstick of now. The same id is the same fingerstick."""
+
+    id: RequestId
+    mg_dl: MgDl
+
+
+class GlucoseSetParams(Params):
+    """Change the settings of glucose that are named; the others stay."""
+
+    units: GlucoseUnits | None = None
+
+
 class HistoryParams(Params):
-    """A page of history, newest first; ``before_seq`` continues an earlier page."""
+    """A page of history, newest first; ``before_seq`` continues an earlier page.
+
+    Readings of a glucose sensor are left out unless ``glucose`` asks for them.
+    """
 
     since_utc_ns: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     before_seq: Annotated[int, Field(ge=1, lt=2**63)] | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 100
     steps: bool = False
     request_id: RequestId | None = None
+    glucose: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,6 +439,10 @@ PUMP_METHODS: tuple[Method, ...] = (
     Method("reminders.show", Nothing, Role.OBSERVE),
     Method("reminders.set", RemindersSetParams, Role.SETTINGS, changes=True),
     Method("reminders.snooze", RemindersSnoozeParams, Role.OPERATE, changes=True),
+    Method("glucose.report", GlucoseReportParams, Role.REPORT, changes=True),
+    Method("glucose.enter", GlucoseEnterParams, Role.OPERATE, changes=True),
+    Method("glucose.show", Nothing, Role.OBSERVE),
+    Method("glucose.set", GlucoseSetParams, Role.SETTINGS, changes=True),
     Method("heartbeat", Nothing, Role.OPERATE),
 )
 """The verbs of ``pumpd``'s socket, after ``hello``."""
@@ -649,6 +691,40 @@ class Audio(Result):
     paused_left_s: int = 0
 
 
+class Fingerstick(Result):
+    """The last fingerstick that was entered."""
+
+    mg_dl: int
+    utc_ns: int
+    age_s: int
+
+
+class Glucose(Result):
+    """Glucose as the pump knows it; without a sensor ``mg_dl`` is None and ``state`` "none".
+
+    ``state`` is "ok", "stale" (older than 15 min), "lost" (older than 30 min) or "none": only an
+    "ok" value is the present. ``trend_mg_dl_per_h`` and ``arrow`` are None without a trend.
+    """
+
+    state: str = "none"
+    units: str = "mg/dL"
+    mg_dl: int | None = None
+    utc_ns: int | None = None
+    age_s: int | None = None
+    source: str | None = None
+    trend_mg_dl_per_h: int | None = None
+    arrow: str | None = None
+    predicted_mg_dl: int | None = None
+    finger: Fingerstick | None = None
+
+
+class GlucoseShown(Result):
+    """Glucose now, and the readings of the last three hours, oldest first."""
+
+    glucose: Glucose
+    readings: list[dict[str, Any]] = Field(default_factory=list)
+
+
 class Snapshot(Result):
     """The pump as it is; ``raw`` has what this version has no name for.
 
@@ -683,6 +759,7 @@ class Snapshot(Result):
     self_test: list[Check] = Field(default_factory=list)
     reservoir_h: int | None = None
     audio: Audio = Field(default_factory=lambda: Audio())
+    glucose: Glucose | None = None
 
     @property
     def reasons(self) -> list[str]:

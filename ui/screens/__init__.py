@@ -1,1 +1,59 @@
-"""The screens, one .py and one .kv each."""
+"""The screens, one .py and one .kv each, and the table by which they are found.
+
+A new screen is a presenter in ``ui/presenters``, a page here, and one line in ``SCREENS``. Any
+presenter shows it with ``desk.go(name)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ui.frame import Page
+from ui.presenters.alarm import AlarmPresenter
+from ui.presenters.amount import AmountPresenter
+from ui.presenters.basal import BasalPresenter
+from ui.presenters.calculator import CalculatorPresenter
+from ui.presenters.delivering import DeliveringPresenter
+from ui.presenters.desk import Presenter
+from ui.presenters.home import HomePresenter
+from ui.presenters.inhibited import InhibitedPresenter
+from ui.presenters.menu import MenuPresenter
+from ui.presenters.no_contact import NoContactPresenter
+from ui.presenters.review import ReviewPresenter
+from ui.presenters.stopped import StoppedPresenter
+from ui.screens.alarm import AlarmPage
+from ui.screens.amount import AmountPage
+from ui.screens.basal import BasalPage
+from ui.screens.calculator import CalculatorPage
+from ui.screens.delivering import DeliveringPage
+from ui.screens.home import HomePage
+from ui.screens.inhibited import InhibitedPage
+from ui.screens.menu import MenuPage
+from ui.screens.no_contact import NoContactPage
+from ui.screens.review import ReviewPage
+from ui.screens.stopped import StoppedPage
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """One screen: its body and what it says."""
+
+    page: type[Page]
+    presenter: type[Presenter]
+
+
+SCREENS: Mapping[str, Screen] = {
+    "alarm": Screen(AlarmPage, AlarmPresenter),
+    "basal": Screen(BasalPage, BasalPresenter),
+    "bolus": Screen(AmountPage, AmountPresenter),
+    "calculator": Screen(CalculatorPage, CalculatorPresenter),
+    "delivering": Screen(DeliveringPage, DeliveringPresenter),
+    "home": Screen(HomePage, HomePresenter),
+    "inhibited": Screen(InhibitedPage, InhibitedPresenter),
+    "menu": Screen(MenuPage, MenuPresenter),
+    "no_contact": Screen(NoContactPage, NoContactPresenter),
+    "review": Screen(ReviewPage, ReviewPresenter),
+    "stopped": Screen(StoppedPage, StoppedPresenter),
+}
+"""By the name that ``desk.go`` takes."""

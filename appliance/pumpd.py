@@ -747,6 +747,8 @@ def users_of(config: Config) -> dict[Role, set[int]]:
 
     users = {
         Role.OBSERVE: uids("observe", config.users.observe),
+        # Whoever may dose may hand in a reading too; the keeper may do that and nothing else.
+        Role.REPORT: uids("report", [*config.users.report, *config.users.operate]),
         Role.OPERATE: uids("operate", config.users.operate),
         Role.SETTINGS: uids("settings", config.users.settings),
     }

@@ -24,6 +24,7 @@ from appliance.engine.book import Book
 from appliance.engine.cartridge import CartridgeDesk
 from appliance.engine.context import Context, Machine
 from appliance.engine.desk import Desk
+from appliance.engine.glucose import GlucoseDesk
 from appliance.engine.light_and_sound import LightAndSoundDesk
 from appliance.engine.line import LineDesk
 from appliance.engine.lock import LockDesk
@@ -192,6 +193,7 @@ class Pump:
             self._cartridge,
             RemindersDesk(self._c, self._alarms),
             ProfileDesk(self._c, self._basal),
+            GlucoseDesk(self._c),
             self._on_board,
             TempDesk(self._c, self._temp, self._basal, lambda: self.state),
         )

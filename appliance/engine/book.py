@@ -205,6 +205,8 @@ class Book:
     run_leased_steps: int = 0
     run_confirmed_steps: int = 0
     run_maximum_steps: int = 0
+    run_closed_confirmed_steps: int = 0
+    run_closed_maximum_steps: int = 0
     programmes: dict[str, int] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     doses: dict[str, Dose] = field(default_factory=dict)
@@ -240,6 +242,7 @@ class Book:
             case "run":
                 self.run = body["run"]
                 self.run_leased_steps = self.run_confirmed_steps = self.run_maximum_steps = 0
+                self.run_closed_confirmed_steps = self.run_closed_maximum_steps = 0
                 self.programmes = {}
             case "state":
                 self.state = body["to"]
@@ -464,6 +467,9 @@ class Book:
             "why",
         ):
             setattr(dose, name, body[name])
+        if dose.run == self.run:
+            self.run_closed_confirmed_steps += dose.confirmed_steps
+            self.run_closed_maximum_steps += dose.maximum_steps
         programme = str(dose.programme)
         self.programmes.pop(programme, None)
         placed = self.placed.pop(programme, 0)

@@ -50,6 +50,9 @@ class Detail:
     lines: tuple[Line, ...] = ()
 
 
+NO_DETAIL = Detail()
+
+
 @dataclass(frozen=True, slots=True)
 class HistoryView(View):
     """The filters, the rows, and the one that is chosen; ``missing`` says why there are none."""
@@ -58,7 +61,7 @@ class HistoryView(View):
     filter: str = "all"
     rows: Sequence[Row] = ()
     chosen: str = ""
-    detail: Detail = Detail()
+    detail: Detail = NO_DETAIL
     missing: str = ""
     note: str = ""
 
@@ -166,7 +169,7 @@ class HistoryPresenter(Presenter):
             filter=self._filter,
             rows=self._rows,
             chosen="" if chosen is None else str(chosen.seq),
-            detail=Detail() if chosen is None else detail_of(chosen, running_of(snapshot)),
+            detail=NO_DETAIL if chosen is None else detail_of(chosen, running_of(snapshot)),
             missing=self._missing,
             note=self._note(),
         )
@@ -226,7 +229,9 @@ class HistoryPresenter(Presenter):
     def _ask(self, before_seq: int | None) -> None:
         self._asking, self._asked_s = True, self.desk.now_s()
         turn = self._turn
-        params = HistoryParams(before_seq=before_seq, limit=PAGE_ROWS)
+        params = HistoryParams(
+            before_seq=before_seq, limit=PAGE_ROWS, glucose=self._filter == "glucose"
+        )
 
         def page(keeper: KeeperClient) -> HistoryPage:
             return keeper.page(params)

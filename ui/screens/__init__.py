@@ -10,12 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ui.frame import Page
+from ui.presenters.days import DaysPresenter
 from ui.presenters.desk import Presenter
+from ui.presenters.graph import GraphPresenter
 from ui.presenters.history import HistoryPresenter
 from ui.presenters.home import HomePresenter
 from ui.presenters.leases import LeasesPresenter
 from ui.presenters.no_contact import NoContactPresenter
 from ui.presenters.stopped import StoppedPresenter
+from ui.screens.days import DaysPage
+from ui.screens.graph import GraphPage
 from ui.screens.history import HistoryPage
 from ui.screens.home import HomePage
 from ui.screens.leases import LeasesPage
@@ -32,6 +36,8 @@ class Screen:
 
 
 SCREENS: Mapping[str, Screen] = {
+    "days": Screen(DaysPage, DaysPresenter),
+    "graph": Screen(GraphPage, GraphPresenter),
     "history": Screen(HistoryPage, HistoryPresenter),
     "home": Screen(HomePage, HomePresenter),
     "leases": Screen(LeasesPage, LeasesPresenter),

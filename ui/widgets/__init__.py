@@ -7,6 +7,7 @@ from kivy.lang import Builder
 from ui.widgets.bar import BarText, Foot, StatusBar
 from ui.widgets.buttons import FootButton, HoldButton, Key, RoundButton, StopButton
 from ui.widgets.choices import Choices
+from ui.widgets.graph import DayCurve, TherapyGraph
 from ui.widgets.icon import Icon
 from ui.widgets.lines import Lines, Prose
 from ui.widgets.pad import NumberPad
@@ -18,6 +19,7 @@ __all__ = [
     "BenchMark",
     "Card",
     "Choices",
+    "DayCurve",
     "Foot",
     "FootButton",
     "HoldButton",
@@ -35,6 +37,7 @@ __all__ = [
     "StopButton",
     "Surface",
     "Text",
+    "TherapyGraph",
 ]
 
 for _rules in ("look.kv", "lists.kv"):

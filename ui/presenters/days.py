@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from appliance.client import KeeperClient, PumpError
 from appliance.client.messages import DaySums, Summary, Sums
 from ui.presenters import numbers
+from ui.presenters.amount import Row as Fact
 from ui.presenters.desk import Desk, FootItem, Presenter, View
-from ui.presenters.history import NO_DETAIL, Detail, Line, not_available
+from ui.presenters.history import NO_DETAIL, Detail, not_available
 from ui.presenters.lists import Row
 from ui.words import _
 
@@ -34,20 +35,20 @@ def share_words(part_uu: int, whole_uu: int) -> str:
     return f"{numbers.units(part_uu)}  {percent}"
 
 
-def _lines(sums: Sums) -> tuple[Line, ...]:
+def _lines(sums: Sums) -> tuple[Fact, ...]:
     lines = [
-        Line(_("Basal"), share_words(sums.basal_uu, sums.total_uu)),
-        Line(_("Bolus"), share_words(sums.bolus_uu, sums.total_uu)),
-        Line(_("Boluses"), numbers.count(sums.boluses)),
+        Fact(_("Basal"), share_words(sums.basal_uu, sums.total_uu)),
+        Fact(_("Bolus"), share_words(sums.bolus_uu, sums.total_uu)),
+        Fact(_("Boluses"), numbers.count(sums.boluses)),
     ]
     if sums.uncertain:
-        lines.append(Line(_("Uncertain"), numbers.count(sums.uncertain), "high"))
+        lines.append(Fact(_("Uncertain"), numbers.count(sums.uncertain), tone="high"))
     if sums.glucose is not None:
-        lines.append(Line(_("In range"), f"{sums.glucose.from_70_to_180:.0f}%"))
-        lines.append(Line(_("Mean glucose"), f"{sums.glucose.mean_mg_dl:.0f} mg/dL"))
+        lines.append(Fact(_("In range"), f"{sums.glucose.from_70_to_180:.0f}%"))
+        lines.append(Fact(_("Mean glucose"), f"{sums.glucose.mean_mg_dl:.0f} mg/dL"))
     primed_uu = sums.prime_uu + sums.cannula_uu
     if primed_uu:
-        lines.append(Line(_("Primed"), numbers.units(primed_uu)))
+        lines.append(Fact(_("Primed"), numbers.units(primed_uu)))
     return tuple(lines)
 
 

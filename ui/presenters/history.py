@@ -9,6 +9,7 @@ from appliance.client import Dose, HistoryRow, KeeperClient, NoPump, PumpError, 
 from appliance.client.messages import HistoryPage, HistoryParams, RunningBolus
 from appliance.client.words import time_words
 from ui.presenters import numbers
+from ui.presenters.amount import Row as Fact
 from ui.presenters.desk import Desk, FootItem, Presenter, View
 from ui.presenters.doses import confirmed_words, kind_words, steps_words
 from ui.presenters.history_words import (
@@ -30,15 +31,6 @@ AGAIN_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A caption and its value."""
-
-    caption: str
-    value: str
-    tone: str = "text"
-
-
-@dataclass(frozen=True, slots=True)
 class Detail:
     """One thing that happened: caption, one big value, a sentence, and lines."""
 
@@ -47,7 +39,7 @@ class Detail:
     of: str = ""
     tone: str = "text"
     sentence: str = ""
-    lines: tuple[Line, ...] = ()
+    lines: tuple[Fact, ...] = ()
 
 
 NO_DETAIL = Detail()
@@ -81,7 +73,7 @@ def running_of(snapshot: Snapshot | None) -> tuple[RunningBolus | None, ...]:
 def detail_of(row: HistoryRow, running: Sequence[RunningBolus | None] = ()) -> Detail:
     """Return a row in full."""
     time = time_words(row.utc_ns, row.offset_s)
-    record = Line(_("Record"), f"#{numbers.count(row.seq)}")
+    record = Fact(_("Record"), f"#{numbers.count(row.seq)}")
     dose = dose_of(row, running)
     if dose is None:
         sentence = words.of_the_pump(row.text or row.kind)
@@ -115,7 +107,7 @@ def detail_of(row: HistoryRow, running: Sequence[RunningBolus | None] = ()) -> D
         of=programmed,
         tone=tone,
         sentence=sentence,
-        lines=(Line(_("Confirmed"), steps), Line(_("Issued"), issued), record),
+        lines=(Fact(_("Confirmed"), steps), Fact(_("Issued"), issued), record),
     )
 
 

@@ -7,12 +7,15 @@ from kivy.lang import Builder
 from ui.widgets.bar import BarText, Foot, StatusBar
 from ui.widgets.buttons import FootButton, HoldButton, Key, RoundButton, StopButton
 from ui.widgets.choices import Choices
-from ui.widgets.graph import DayCurve, TherapyGraph
+from ui.widgets.curve import DayCurve
+from ui.widgets.graph import TherapyGraph
 from ui.widgets.icon import Icon
-from ui.widgets.lines import Lines, Prose
 from ui.widgets.pad import NumberPad
 from ui.widgets.plain import BenchMark, Card, ListRow, Surface, Text
-from ui.widgets.rows import RowLine, RowList, ScrollMark
+from ui.widgets.prose import Prose
+from ui.widgets.ring import Ring
+from ui.widgets.row_list import RowLine, RowList, ScrollMark
+from ui.widgets.rows import Rows
 
 __all__ = [
     "BarText",
@@ -25,13 +28,14 @@ __all__ = [
     "HoldButton",
     "Icon",
     "Key",
-    "Lines",
     "ListRow",
     "NumberPad",
     "Prose",
+    "Ring",
     "RoundButton",
     "RowLine",
     "RowList",
+    "Rows",
     "ScrollMark",
     "StatusBar",
     "StopButton",

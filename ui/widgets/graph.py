@@ -1,4 +1,4 @@
-"""Graphs, drawn: glucose over boluses over basal, and the curve of a profile's day."""
+"""Graphs, drawn: glucose over boluses over basal."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 from kivy.clock import Clock
 from kivy.core.text import Label as CoreLabel
-from kivy.graphics import Color, Line, Mesh, Point, Rectangle
+from kivy.graphics import Color, Mesh, Point, Rectangle
 from kivy.graphics.texture import Texture
 from kivy.properties import ObjectProperty, StringProperty
 from kivy.uix.widget import Widget
 
-from ui.presenters.plot import HIGH_MG_DL, LOW_MG_DL, Block, Dot, Plot
+from ui.presenters.plot import HIGH_MG_DL, LOW_MG_DL, Dot, Plot
 from ui.theme import theme
 
 _DISC_PX = 32
@@ -179,58 +179,4 @@ class TherapyGraph(Drawing):
             self.box(begin, low, end, low + height, "basal")
 
 
-class DayCurve(Drawing):
-    """Rates over the 24 hours of a day: a filled stair, the chosen segment lit, now as a line."""
-
-    blocks = ObjectProperty(())
-    """A sequence of ``Block``; shares are of a day."""
-    chosen = ObjectProperty(None, allownone=True)
-    """The number of the block that is lit."""
-    now = ObjectProperty(None, allownone=True)
-    """Which share of the day has gone; None for no line."""
-
-    def __init__(self, **words: object) -> None:
-        super().__init__(**words)
-        for each in ("blocks", "chosen", "now"):
-            self.fbind(each, self.redraw)
-
-    def draw(self) -> None:
-        """Draw the stair, the hours and the line of now."""
-        blocks: Sequence[Block] = self.blocks
-        if not blocks:
-            return
-        unit = theme.px
-        left, right = float(self.x + 46 * unit), float(self.right - 8 * unit)
-        low, high = self.y + 22 * unit, self.top - 10 * unit
-        most = max(*(one.rate_uu_per_h for one in blocks), 100_000)
-
-        def at(share: float) -> float:
-            return left + (right - left) * share
-
-        for hour in range(0, 25, 4):
-            self.box(at(hour / 24), low, at(hour / 24) + theme.hair, high, "line", 0.6)
-            self.write(f"{hour:02d}", at(hour / 24), self.y + 10 * unit)
-        stair: list[float] = []
-        for number, one in enumerate(blocks):
-            top = low + (high - low) * one.rate_uu_per_h / most
-            lit = number == self.chosen
-            self.box(
-                at(one.begin),
-                low,
-                at(one.end),
-                top,
-                "insulin" if lit else "basal",
-                1 if lit else 0.75,
-            )
-            stair += (at(one.begin), top, at(one.end), top)
-        Color(*theme.colour("insulin"))
-        Line(points=stair, width=1.2 * unit)
-        self.box(left, low, right, low + theme.hair, "line")
-        self.write(f"{most / 1_000_000:.2f}", left - 8 * unit, high, halign=1)
-        self.write("U/h", left - 8 * unit, (low + high) / 2, halign=1)
-        self.write("0", left - 8 * unit, low + 4 * unit, halign=1)
-        if self.now is not None:
-            self.box(at(self.now) - unit, low, at(self.now) + unit, high, "text")
-
-
-__all__ = ["DayCurve", "Drawing", "TherapyGraph"]
+__all__ = ["Drawing", "TherapyGraph"]

@@ -61,6 +61,7 @@ class Frame(FloatLayout):
     """
 
     ground = ColorProperty([0, 0, 0, 1])
+    edge = ColorProperty([0, 0, 0, 0])
     page = ObjectProperty(None, allownone=True)
 
     def __init__(
@@ -91,6 +92,7 @@ class Frame(FloatLayout):
         ground = self.page.ground if self.page is not None else ""
         self.ground = theme.colour(ground or "background")
         clear = (0, 0, 0, 0)
+        self.edge = theme.colour(f"{ground}_line") if ground else clear
         self.ids.bar.fill = clear if ground else theme.bar
         self.ids.foot.fill = clear if ground else theme.bar
 

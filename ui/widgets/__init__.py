@@ -5,7 +5,7 @@ from pathlib import Path
 from kivy.lang import Builder
 
 from ui.widgets.bar import BarText, Foot, StatusBar
-from ui.widgets.buttons import FootButton, HoldButton, Key, RoundButton, StopButton
+from ui.widgets.buttons import FootButton, HoldButton, Key, RoundButton, StopButton, TouchCard
 from ui.widgets.choices import Choices
 from ui.widgets.curve import DayCurve
 from ui.widgets.graph import TherapyGraph
@@ -16,6 +16,7 @@ from ui.widgets.prose import Prose
 from ui.widgets.ring import Ring
 from ui.widgets.row_list import RowLine, RowList, ScrollMark
 from ui.widgets.rows import Rows
+from ui.widgets.trend import TrendGraph
 
 __all__ = [
     "BarText",
@@ -42,6 +43,8 @@ __all__ = [
     "Surface",
     "Text",
     "TherapyGraph",
+    "TouchCard",
+    "TrendGraph",
 ]
 
 for _rules in ("look.kv", "lists.kv"):

@@ -11,7 +11,7 @@ from ui.presenters.amount import Row as Fact
 from ui.presenters.desk import Desk, FootItem, Presenter, View
 from ui.presenters.history import NO_DETAIL, Detail, not_available
 from ui.presenters.lists import Row
-from ui.words import _
+from ui.words import _, ngettext
 
 DAYS = 90
 MEAN_DAYS = 14
@@ -103,7 +103,8 @@ class DaysPresenter(Presenter):
         mean = self._mean
         rows = [Row(one.date, one.date, numbers.units(one.total_uu)) for one in self._days]
         if mean is not None and mean.mean_day_uu is not None:
-            text = _("Mean of {days} days").format(days=mean.days_with_delivery)
+            days = mean.days_with_delivery
+            text = ngettext("Mean of {days} day", "Mean of {days} days", days).format(days=days)
             rows.insert(0, Row(_MEAN, text, numbers.units(mean.mean_day_uu), tone="insulin"))
         return tuple(rows)
 

@@ -112,6 +112,8 @@ def _mark(share: float, bolus: BolusMark) -> Mark:
         return Mark(share, low, "insulin")
     if bolus.certainty != "exact":
         return Mark(share, f"{low}–{numbers.units_bare(bolus.maximum_uu)}", "high")
+    if bolus.outcome == "done":  # every step was confirmed, so the whole amount is
+        return Mark(share, numbers.units_bare(bolus.programmed_uu), "text")
     return Mark(share, low, "text")
 
 

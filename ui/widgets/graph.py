@@ -106,7 +106,8 @@ class TherapyGraph(Drawing):
         unit = theme.px
         left, right = float(self.x + 46 * unit), float(self.right - 6 * unit)
         foot, top = self.y + 24 * unit, self.top - 4 * unit
-        basal_high = foot + (top - foot) * 0.24
+        readings = bool(plot.glucose or plot.fingers)
+        basal_high = foot + (top - foot) * (0.24 if readings else 0.5)
         marks_high = basal_high + 44 * unit
 
         def at(share: float) -> float:

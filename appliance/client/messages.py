@@ -324,6 +324,24 @@ class RemindersSnoozeParams(Params):
     minutes: Annotated[int, Field(ge=5, le=240)]
 
 
+Language = Literal["en", "de"]
+ThemeName = Literal["dark", "light"]
+
+
+class PreferencesSetParams(Params):
+    """Choose what is named; the others stay. ``zone`` is a name such as "Europe/Berlin".
+
+    ``speed`` is what a bolus is proposed at, ``fluid`` and ``syringe_uu`` what a load is.
+    """
+
+    language: Language | None = None
+    theme: ThemeName | None = None
+    speed: Speed | None = None
+    zone: Name | None = None
+    fluid: Name | None = None
+    syringe_uu: Annotated[int, Field(ge=0, le=999_990_000)] | None = None
+
+
 class HistoryParams(Params):
     """A page of history, newest first; ``before_seq`` continues an earlier page."""
 
@@ -401,6 +419,8 @@ PUMP_METHODS: tuple[Method, ...] = (
     Method("reminders.show", Nothing, Role.OBSERVE),
     Method("reminders.set", RemindersSetParams, Role.SETTINGS, changes=True),
     Method("reminders.snooze", RemindersSnoozeParams, Role.OPERATE, changes=True),
+    Method("preferences.show", Nothing, Role.OBSERVE),
+    Method("preferences.set", PreferencesSetParams, Role.SETTINGS, changes=True),
     Method("heartbeat", Nothing, Role.OPERATE),
 )
 """The verbs of ``pumpd``'s socket, after ``hello``."""
@@ -683,6 +703,8 @@ class Snapshot(Result):
     self_test: list[Check] = Field(default_factory=list)
     reservoir_h: int | None = None
     audio: Audio = Field(default_factory=lambda: Audio())
+    preferences: dict[str, Any] = Field(default_factory=dict)
+    zone: str = "UTC"
 
     @property
     def reasons(self) -> list[str]:

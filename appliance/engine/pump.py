@@ -64,6 +64,7 @@ from appliance.engine.messages import (
 )
 from appliance.engine.motor import Job, Motor, Phase, never_begun
 from appliance.engine.onboard import OnBoardDesk
+from appliance.engine.preferences import PreferencesDesk
 from appliance.engine.profiles import ProfileDesk
 from appliance.engine.recovery import Witness
 from appliance.engine.reminders import RemindersDesk
@@ -191,6 +192,7 @@ class Pump:
             self._lock,
             self._cartridge,
             RemindersDesk(self._c, self._alarms),
+            PreferencesDesk(self._c),
             ProfileDesk(self._c, self._basal),
             self._on_board,
             TempDesk(self._c, self._temp, self._basal, lambda: self.state),

@@ -164,6 +164,7 @@ class UsersTable(_Table):
     """Who may do what over the socket, by user id or user name; root has every role."""
 
     observe: list[User]
+    report: list[User]
     operate: list[User]
     settings: list[User]
     bench: list[User]
@@ -174,6 +175,12 @@ class PathsTable(_Table):
 
     state: AbsolutePath
     runtime: AbsolutePath
+    guard_state: AbsolutePath | None = None
+
+    @property
+    def guard(self) -> Path:
+        """Where the guard keeps its memory: a folder of its own, or the one for all records."""
+        return self.guard_state or self.state
 
 
 class Config(_Table):

@@ -103,6 +103,7 @@ line_nl_per_kpa = 20
 
 [users]
 observe = []
+report = []
 operate = []
 settings = []
 bench = []

@@ -34,6 +34,11 @@ from appliance.client.messages import (
     Dose,
     DoseLookupParams,
     FullSegment,
+    Glucose,
+    GlucoseEnterParams,
+    GlucoseReportParams,
+    GlucoseSetParams,
+    GlucoseShown,
     Insulin,
     InsulinParams,
     Limits,
@@ -51,6 +56,7 @@ from appliance.client.messages import (
     Review,
     Segment,
     SegmentShown,
+    SensorReading,
     SignalsConfirmParams,
     Snapshot,
     Speed,
@@ -202,6 +208,27 @@ class PumpClient:
         if not isinstance(listed, list):
             raise ProtocolFault("the answer has no list of alarms")
         return [Alarm.of(alarm) for alarm in listed]
+
+    def glucose(self) -> GlucoseShown:
+        """Return glucose now, and the readings of the last three hours."""
+        return GlucoseShown.of(self._rpc.call("glucose.show", Nothing()))
+
+    def enter_glucose(self, mg_dl: int, reading_id: str | None = None) -> Glucose:
+        """Enter a fingerstick of now; the same id is the same fingerstick."""
+        params = GlucoseEnterParams(id=reading_id or str(uuid4()), mg_dl=mg_dl)
+        return Glucose.of(self._rpc.call("glucose.enter", params)["glucose"])
+
+    def report_glucose(self, source: str, readings: Sequence[SensorReading]) -> int:
+        """Hand in readings of a sensor, oldest first; return how many were new to the pump."""
+        params = GlucoseReportParams(source=source, readings=list(readings))
+        kept = self._rpc.call("glucose.report", params).get("kept")
+        if not isinstance(kept, int):
+            raise ProtocolFault("the answer does not say how many readings were kept")
+        return kept
+
+    def set_glucose(self, params: GlucoseSetParams) -> None:
+        """Change the settings of glucose that are named."""
+        self._rpc.call("glucose.set", params)
 
     # --- doses --------------------------------------------------------------------------------
 

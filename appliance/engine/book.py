@@ -25,6 +25,7 @@ _SITES = 20
 _BUCKET_NS = 60_000_000_000
 _SCHEDULE_ROWS = 500
 _DAY_NS = 24 * 3_600_000_000_000
+_READINGS = 320  # a day and a bit of one sensor
 
 
 @dataclass(slots=True)
@@ -166,6 +167,25 @@ class ScheduleRow:
 
 
 @dataclass(slots=True)
+class GlucoseRow:
+    """A reading of a glucose sensor, or a fingerstick, at the instant when it was measured."""
+
+    boot: str
+    mono_ns: int
+    utc_ns: int
+    clock: str
+    mg_dl: int
+    reading: str
+    source: str
+    id: str
+
+    @property
+    def stamp(self) -> Stamp:
+        """Return when it was measured."""
+        return Stamp(self.boot, self.mono_ns, self.utc_ns, self.clock)
+
+
+@dataclass(slots=True)
 class Book:
     """The sum of the rows up to ``seq``."""
 
@@ -185,6 +205,8 @@ class Book:
     run_leased_steps: int = 0
     run_confirmed_steps: int = 0
     run_maximum_steps: int = 0
+    run_closed_confirmed_steps: int = 0
+    run_closed_maximum_steps: int = 0
     programmes: dict[str, int] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     doses: dict[str, Dose] = field(default_factory=dict)
@@ -201,6 +223,7 @@ class Book:
     kinds: dict[str, str] = field(default_factory=dict)
     placed: dict[str, int] = field(default_factory=dict)
     schedule: deque[ScheduleRow] = field(default_factory=deque)
+    glucose: deque[GlucoseRow] = field(default_factory=deque)
 
     # ------------------------------------------------------------------ the fold
 
@@ -219,6 +242,7 @@ class Book:
             case "run":
                 self.run = body["run"]
                 self.run_leased_steps = self.run_confirmed_steps = self.run_maximum_steps = 0
+                self.run_closed_confirmed_steps = self.run_closed_maximum_steps = 0
                 self.programmes = {}
             case "state":
                 self.state = body["to"]
@@ -247,6 +271,8 @@ class Book:
                 self._temp(row)
             case "schedule":
                 self._schedule(row)
+            case "glucose":
+                self._glucose(row)
             case _:
                 pass
 
@@ -378,6 +404,31 @@ class Book:
         ):
             self.schedule.popleft()
 
+    def _glucose(self, row: Row) -> None:
+        """Keep a reading where it belongs: one that comes late stands before newer ones."""
+        entry, body = row.entry, row.entry.body
+        age_ns = body["age_s"] * 1_000_000_000
+        reading = GlucoseRow(
+            entry.boot_id,
+            entry.mono_ns - age_ns,
+            entry.utc_ns - age_ns,
+            entry.clock,
+            body["mg_dl"],
+            body["reading"],
+            body["source"],
+            body["id"],
+        )
+        at = len(self.glucose)
+        while (
+            at
+            and self.glucose[at - 1].boot == reading.boot
+            and (self.glucose[at - 1].mono_ns > reading.mono_ns)
+        ):
+            at -= 1
+        self.glucose.insert(at, reading)
+        while len(self.glucose) > _READINGS:
+            self.glucose.popleft()
+
     def _bucket(self, row: Row) -> Spent:
         """Return the minute of a row, at its latest instant; what is over a day old is dropped."""
         entry = row.entry
@@ -416,6 +467,9 @@ class Book:
             "why",
         ):
             setattr(dose, name, body[name])
+        if dose.run == self.run:
+            self.run_closed_confirmed_steps += dose.confirmed_steps
+            self.run_closed_maximum_steps += dose.maximum_steps
         programme = str(dose.programme)
         self.programmes.pop(programme, None)
         placed = self.placed.pop(programme, 0)
@@ -496,6 +550,7 @@ class Book:
         raw["alarms"] = {str(key): _plain(one) for key, one in self.alarms.items()}
         raw["spent"] = [_plain(one) for one in self.spent]
         raw["schedule"] = [_plain(one) for one in self.schedule]
+        raw["glucose"] = [_plain(one) for one in self.glucose]
         raw["temp"] = _plain(self.temp) if self.temp is not None else None
         return {"book": raw}
 
@@ -506,6 +561,7 @@ class Book:
             "alarms": {int(key): AlarmRow(**one) for key, one in raw["alarms"].items()},
             "spent": deque(Spent(**one) for one in raw["spent"]),
             "schedule": deque(ScheduleRow(**one) for one in raw.get("schedule", [])),
+            "glucose": deque(GlucoseRow(**one) for one in raw.get("glucose", [])),
             "programmes": dict(raw["programmes"]),
             "kinds": dict(raw.get("kinds", {})),
             "placed": dict(raw.get("placed", {})),
@@ -518,6 +574,8 @@ class Book:
                 setattr(self, one.name, nested.get(one.name, raw.get(one.name)))
 
 
-def _plain(one: Dose | LeaseRow | AlarmRow | Spent | ScheduleRow | TempRow) -> dict[str, Any]:
+def _plain(
+    one: Dose | LeaseRow | AlarmRow | Spent | ScheduleRow | TempRow | GlucoseRow,
+) -> dict[str, Any]:
     """Return the fields as they are now; ``asdict`` takes ten times as long for the same."""
     return {name: getattr(one, name) for name in one.__slots__}

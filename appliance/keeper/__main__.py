@@ -8,6 +8,7 @@ import os
 import pwd
 import queue
 import signal
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -20,40 +21,64 @@ from appliance import __version__
 from appliance.adapters.clock import Start, SystemClock, real_monotonic_ns
 from appliance.adapters.notify import Notifier
 from appliance.adapters.server import Answer, Done, Failed, Refused, Server, roles_by_uid
-from appliance.client.messages import KEEPER_METHODS, HistoryParams, Role
+from appliance.client.messages import (
+    KEEPER_METHODS,
+    DaysParams,
+    GraphParams,
+    HistoryParams,
+    Role,
+)
 from appliance.client.wire import Code
 from appliance.config import Config, load
 from appliance.errors import BadConfiguration, LedgerFault, PumpError
 from appliance.keeper.history import History
 from appliance.keeper.nightly import NightlyThread, full_check
+from appliance.keeper.queries import Queries, day_number
+from appliance.keeper.rollup import Rollup, day_of, not_followed
 
 _log = logging.getLogger("pump-keeper")
 _ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
-Job = tuple[HistoryParams, Callable[[Answer], None]]
+Job = tuple[str, BaseModel, Callable[[Answer], None]]
+_IDLE_S = 2.0
+_SLICES = 4
+"""How many batches of new rows one answer waits for; beyond them it says so."""
 
 
 class Desk(threading.Thread):
-    """Answers what is asked, one page after the other: the disk may be slow, the server may not."""
+    """Answers what is asked, one after the other: the disk may be slow, the server may not.
 
-    def __init__(self, history: History, died: Callable[[BaseException], None]) -> None:
+    The keeper's own database follows the ledger here too: before each answer that needs it, and
+    while nothing is asked.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        state: Path,
+        clock: SystemClock,
+        died: Callable[[BaseException], None],
+    ) -> None:
         super().__init__(name="history")
         self._history = history
+        self._state = state
+        self._clock = clock
         self._died = died
+        self._rollup: Rollup | None = None
+        self._behind = True
+        self._told = ""
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
 
     def request(
         self,
         _connection: int,
         _uid: int,
-        _method: str,
+        method: str,
         params: BaseModel,
         answer: Callable[[Answer], None],
     ) -> None:
-        """Queue a page, on the server's thread."""
-        if not isinstance(params, HistoryParams):
-            raise TypeError(f"{type(params).__name__} belongs to no method of the keeper")
-        self._jobs.put((params, answer))
+        """Queue a question, on the server's thread."""
+        self._jobs.put((method, params, answer))
 
     def urgent(self, _connection: int, _uid: int, _method: str, _params: BaseModel) -> None:
         """Nothing that the keeper does is urgent."""
@@ -69,26 +94,90 @@ class Desk(threading.Thread):
     def run(self) -> None:
         """Work the queue. A bug here ends the program."""
         try:
-            while (job := self._jobs.get()) is not None:
-                params, answer = job
-                answer(self._page(params))
+            self._rollup = Rollup(self._state / "keeper.db", self._state / "ledger.db")
+            while True:
+                try:
+                    job = self._jobs.get(timeout=0 if self._behind else _IDLE_S)
+                except queue.Empty:
+                    self._follow_a_little()
+                    continue
+                if job is None:
+                    break
+                method, params, answer = job
+                answer(self._answer(method, params))
+            self._rollup.close()
             self._history.close()
         except Exception as error:  # noqa: BLE001 - a dead thread takes its program down
             self._died(error)
 
-    def _page(self, params: HistoryParams) -> Answer:
+    def _follow_a_little(self) -> None:
+        """Take in a batch of new rows while nobody asks; what is wrong is logged once."""
         try:
-            return Done(self._history.page(**params.model_dump()))
+            self._behind = not self._own.follow().whole
+            self._told = ""
+        except sqlite3.Error as error:
+            self._made_anew(error)
+        except LedgerFault as fault:
+            self._behind = False
+            if str(fault) != self._told:
+                self._told = str(fault)
+                _log.warning("%s: %s", fault.code, fault)
+
+    def _made_anew(self, error: sqlite3.Error) -> Answer:
+        """Begin again with a database that is damaged: it holds nothing but the ledger's rows."""
+        text = f"the keeper's database cannot be read ({error}) and is made anew"
+        _log.error("%s", text)
+        self._own.start_anew()
+        self._behind = True
+        return Failed(LedgerFault.code, text)
+
+    @property
+    def _own(self) -> Rollup:
+        assert self._rollup is not None  # noqa: S101 - opened before the first question
+        return self._rollup
+
+    def _answer(self, method: str, params: BaseModel) -> Answer:
+        try:
+            if isinstance(params, HistoryParams):
+                return Done(self._history.page(**params.model_dump()))
+            for _ in range(_SLICES):
+                if (followed := self._own.follow()).whole:
+                    break
+            self._behind = not followed.whole
+            if self._behind:
+                raise not_followed(followed)
+            return Done(self._asked(method, params))
         except LedgerFault as fault:
             return Failed(fault.code, str(fault))
+        except sqlite3.Error as error:
+            return self._made_anew(error)
         except ValueError as error:
             return Refused([{"code": Code.BAD_PARAMETERS, "text": str(error)}])
+
+    def _asked(self, method: str, params: BaseModel) -> dict[str, Any]:
+        queries, reading = Queries(self._own), self._clock.read()
+        if isinstance(params, GraphParams):
+            until_ns = reading.utc_ns if params.until_utc_ns is None else params.until_utc_ns
+            return queries.graph(until_ns, params.hours)
+        if isinstance(params, DaysParams):
+            today = day_of(reading.utc_ns, reading.offset_s)
+            until = today if params.until is None else day_number(params.until)
+            match method:
+                case "days":
+                    return {"days": queries.days(until, params.days)}
+                case "summary":
+                    return queries.summary(until, params.days)
+                case "agp":
+                    return {"slots": queries.profile(until, params.days)}
+        if method == "conservation":
+            return queries.conservation()
+        raise TypeError(f"{method} with {type(params).__name__} is no method of the keeper")
 
 
 def serve(config: Config, clock: SystemClock) -> None:
     """Serve until a signal asks for the end. Raises PumpError or OSError where it cannot begin."""
     ledger, guard = config.paths.state / "ledger.db", config.paths.runtime / "guard.sock"
-    desk = Desk(History(ledger), _died)
+    desk = Desk(History(ledger), config.paths.state, clock, _died)
     nightly = NightlyThread(lambda: full_check(ledger, guard), _died)
     bench = config.pins.factory == "bench"
 

@@ -71,7 +71,6 @@ class VirtualBench:
     """One pump on one bench. Every verb runs the clock only as far as its answer needs."""
 
     _watched = True
-    _start_utc_ns = _START_UTC_NS
 
     def __init__(
         self,
@@ -111,7 +110,7 @@ class VirtualBench:
         self._pace = pace
         self.now_ns = 1_000 * NS_PER_S
         self._outages_ns = 0
-        begun_utc_ns = self._start_utc_ns if start_utc_ns is None else start_utc_ns
+        begun_utc_ns = _START_UTC_NS if start_utc_ns is None else start_utc_ns
         self._wall_offset_ns = begun_utc_ns - self.now_ns
         self.synchronised = False
         self._zone = ZoneInfo(zone) if zone else None
@@ -343,10 +342,11 @@ class VirtualBench:
         quality = ClockQuality.SYNCHRONISED if self.synchronised else ClockQuality.SET
         return ClockReading(self.now_ns, self.wall_ns, self._offset_s(), quality)
 
-    def _offset_s(self) -> int:
+    def _offset_s(self, wall_ns: int | None = None) -> int:
         if self._zone is None:
             return 0
-        seen = datetime.fromtimestamp(0, UTC) + timedelta(seconds=self.wall_ns // NS_PER_S)
+        wall_s = (self.wall_ns if wall_ns is None else wall_ns) // NS_PER_S
+        seen = datetime.fromtimestamp(0, UTC) + timedelta(seconds=wall_s)
         offset = seen.astimezone(self._zone).utcoffset()
         return int(offset.total_seconds()) if offset else 0
 

@@ -13,7 +13,7 @@ from itertools import islice
 
 from appliance.domain.limits import Limits
 from appliance.ports import Row
-from appliance.records import NO_LIMIT, Direction, Ended, Lease, Programme
+from appliance.records import NO_LIMIT, Direction, Ended, Lease, Motion, Programme
 from drivers.mock.plant import Plant
 from drivers.mock.settings import Wire
 
@@ -93,6 +93,7 @@ class Oracle:
         )
         # The ledger, folded.
         self.confirmed = self.closed_maximum = self.open_steps = 0
+        self.back_confirmed = self.back_maximum = 0
         self._leases: dict[int, tuple[int, int]] = {}
         self.intents: dict[str, int] = {}
         self._requests: dict[int, str] = {}
@@ -107,7 +108,7 @@ class Oracle:
         self._asked = 0
         self._leases_sent: set[int] = set()
         # The motor.
-        self._edges = self._moved = self._skipped = 0
+        self._edges = self._moved = self._skipped = self._reversed = 0
         self._tokens = 0
         self._refilled_ns = 0
         self._idle_since_ns = 0
@@ -137,8 +138,11 @@ class Oracle:
                     self._leases[body["number"]] = (body["steps"], body["direction"])
                     self.open_steps += body["steps"]
                 case "count":
-                    steps, _ = self._leases.pop(body["lease"])
+                    steps, direction = self._leases.pop(body["lease"])
                     self.open_steps -= steps
+                    if direction != Direction.FORWARD:
+                        self.back_confirmed += body["confirmed_steps"]
+                        self.back_maximum += body["maximum_steps"]
                     self.confirmed += body["confirmed_steps"]
                     self.closed_maximum += body["maximum_steps"]
                     if body["maximum_steps"] > steps:
@@ -189,8 +193,8 @@ class Oracle:
         """Judge a lease on its way to the stepper."""
         if record.number not in self._leases or record.number in self._leases_sent:
             raise Broken("SR-35", f"lease {record.number} is not durable, or sent twice", at_ns)
-        if record.direction != Direction.FORWARD:
-            raise Broken("SR-33", f"lease {record.number} points back", at_ns)
+        if (record.direction == Direction.FORWARD) is (record.motion == Motion.REWIND):
+            raise Broken("SR-33", f"lease {record.number} points the wrong way", at_ns)
         self._leases_sent.add(record.number)
 
     def carried(self) -> None:
@@ -230,6 +234,8 @@ class Oracle:
         the dose.
         """
         record = asked.record
+        if record.motion == Motion.REWIND:
+            return 0  # it ends where the end stop is
         span_ns = max(0, min(at_ns, record.until_ns) - record.start_ns - shift_ns)
         by_time = record.rate_uu_per_h * self._ratio_steps * span_ns
         if asked.amount_uu is None or record.steps == NO_LIMIT:
@@ -294,8 +300,11 @@ class Oracle:
         gap_ns = plant.min_gap_ns
         if gap_ns is not None and gap_ns < self._min_interval_ns:
             raise Broken("SR-23", f"two edges {gap_ns} ns apart", plant_ns)
-        if plant.steps_reverse:
-            raise Broken("SR-33", f"{plant.steps_reverse} steps back", plant_ns)
+        motions = {one.record.motion for one in self._live.values()}
+        if plant.steps_reverse != self._reversed:
+            if motions != {Motion.REWIND} or plant.syringe_in:
+                raise Broken("SR-33", f"{plant.steps_reverse} steps back", plant_ns)
+            self._reversed = plant.steps_reverse
         apart = plant.edges_while_disabled - _TEST_EDGES * self.self_tests
         if apart > self.blows + self._enable_drops:
             raise Broken("SR-29", f"{apart} edges without ENABLE, beside the test's", plant_ns)
@@ -311,6 +320,8 @@ class Oracle:
             self._refilled_ns = plant_ns
         elif steps == new <= _TRACE_EDGES:
             first_ns = self._no_burst(plant, new, plant_ns)
+        if motions and Motion.DOSE not in motions:
+            return  # what primes a set is no dose
         for window in self._windows:
             window.add(first_ns, steps)
             if window.steps * self._ratio_uu > window.limit_uu * self._ratio_steps:
@@ -364,6 +375,7 @@ class Oracle:
         for at_ns, until_ns, what in self._expected:
             if not any(at_ns <= one <= until_ns for one in self._alarms_ns):
                 raise Broken("liveness", f"no alarm after {what}", at_ns)
-        if self._exact and abs(self.asked_steps - self._moved) > self._quantum:
-            text = f"asked for {self.asked_steps} steps, moved {self._moved}"
+        moved = self._moved - self._reversed
+        if self._exact and abs(self.asked_steps - moved) > self._quantum:
+            text = f"asked for {self.asked_steps} steps, moved {moved}"
             raise Broken("count", text, plant_ns)

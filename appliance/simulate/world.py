@@ -8,6 +8,7 @@ loud: every beat is then an event, as it is in the programs, until all is settle
 from __future__ import annotations
 
 import itertools
+from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from heapq import heappop, heappush
@@ -32,8 +33,9 @@ _GUARD_LOOK_NS = 20 * NS_PER_MS
 _GUARD_FRESH_NS = 500 * NS_PER_MS
 _BOOTED_NS = 20 * NS_PER_S
 _RESTART_NS = NS_PER_S
-_MIDNIGHT_UTC_NS = 1_799_971_200 * NS_PER_S  # 2027-01-15
 _SET_UP_NS = 60 * NS_PER_S
+_ZONES_AHEAD_DAYS = 400
+_NS_PER_DAY = 86_400 * NS_PER_S
 HARMLESS = frozenset(
     {
         "buzzer_dead", "lamp_dead", "battery_drop", "battery_frozen", "battery_over", "throttled",
@@ -51,7 +53,6 @@ class World(VirtualBench):
     """A whole pump, a plant that is the truth, and an oracle that judges after every event."""
 
     _watched = False
-    _start_utc_ns = _MIDNIGHT_UTC_NS - _SET_UP_NS
 
     def __init__(
         self, scenario: Scenario, ledger: SqliteLedger, oracle: Oracle, *, pulses: bool = False
@@ -67,6 +68,10 @@ class World(VirtualBench):
         self._order = itertools.count()
         self._then: dict[int, Then] = {}
         self._writes = 0
+        self._clock_settings = 0
+        self.happened = {"crashes": 0, "clock_steps": 0, "zone_changes": 0}
+        self.row_ns = array("q")
+        """When each row of the ledger became durable, on the plant's clock."""
         self._blows: dict[int, list[tuple[str, Action]]] = {}
         self._edges_told = -1
         self._guard_turned_ns = self._guard_look_ns = 0
@@ -88,7 +93,11 @@ class World(VirtualBench):
             readback=scenario.machine.readback,
             stop_button=scenario.machine.stop_button,
             lease_uu=scenario.machine.lease_uu,
+            zone=scenario.zone,
+            start_utc_ns=scenario.midnight_utc_ns - _SET_UP_NS,
         )
+        self.synchronised = scenario.machine.clock_synchronised
+        self.plant.edge_log = array("q")
         oracle.watch(self.plant)
         limits = scenario.limits.model_dump()
         self.ask("limits.set", **limits)
@@ -99,8 +108,9 @@ class World(VirtualBench):
         self.ask("basal.import", name="Day", segments=segments, replace=False, confirm=True)
         self.ask("basal.use", name="Day")
         self.ask("cartridge.load", amount_uu=self.full_uu)
-        self.began_ns = self.plant_ns + _MIDNIGHT_UTC_NS - self.wall_ns
+        self.began_ns = self.plant_ns + scenario.midnight_utc_ns - self.wall_ns
         self._writes = 0
+        self._watch_the_zone()
 
     @property
     def full_uu(self) -> int:
@@ -141,6 +151,7 @@ class World(VirtualBench):
     def crash(self, who: str) -> None:
         """Kill a program; the service manager starts it again."""
         self.oracle.blows += 1
+        self.happened["crashes"] += 1
         self.disturb()
         back_ns = int(self._scenario.machine.restart_s * NS_PER_S)
         self.frozen.discard(who)
@@ -173,6 +184,7 @@ class World(VirtualBench):
     def cut_power(self, off_ns: int, *, guard_file_is_behind: bool) -> None:
         """Everything dies; what was synced is there when the power is back, on a new boot."""
         self.oracle.blows += 1
+        self.happened["crashes"] += 1
         if guard_file_is_behind:
             self._guard_memory = self._memory_before
         self.kill_pump()
@@ -213,7 +225,41 @@ class World(VirtualBench):
 
     def step_clock(self, step_s: int) -> None:
         """Set the wall clock."""
+        self.happened["clock_steps"] += 1
         self.set_wall(step_s)
+        self._watch_the_zone()
+
+    def journey(self, zone: str) -> None:
+        """Take the pump to another zone."""
+        self.happened["zone_changes"] += 1
+        self.set_zone(zone)
+        self._watch_the_zone()
+
+    def _watch_the_zone(self) -> None:
+        """Have the pump look at its clocks when the zone's own time changes next."""
+        self._clock_settings += 1
+        settings, offset_s, wall_ns = self._clock_settings, self._offset_s(), self.wall_ns
+        for day in range(1, _ZONES_AHEAD_DAYS):
+            if self._offset_s(wall_ns + day * _NS_PER_DAY) != offset_s:
+                break
+        else:
+            return
+        before_s = (wall_ns + (day - 1) * _NS_PER_DAY) // NS_PER_S
+        after_s = before_s + _NS_PER_DAY // NS_PER_S + 1
+        while after_s - before_s > 1:
+            middle_s = (before_s + after_s) // 2
+            if self._offset_s(middle_s * NS_PER_S) == offset_s:
+                before_s = middle_s
+            else:
+                after_s = middle_s
+
+        def changed() -> None:
+            if settings == self._clock_settings:
+                self.happened["zone_changes"] += 1
+                self._post(m.ClockRead(self._reading()))
+                self._watch_the_zone()
+
+        self.after(after_s * NS_PER_S - wall_ns, changed)
 
     def inject(self, name: str, parameters: Mapping[str, Any], span_ns: int) -> None:
         """Begin a fault at the plant, and end it after a while."""
@@ -237,10 +283,18 @@ class World(VirtualBench):
 
     def fresh_cartridge(self) -> None:
         """Put a full syringe in, the carriage back at its beginning; the motor rests."""
+        self.take_out()
+        self.plant.set({"carriage_steps": self.plant.settings.full_at_steps}, self.plant_ns)
+        self.put_in()
+
+    def take_out(self) -> None:
+        """Take the syringe out."""
+        self.plant.set({"syringe": "out"}, self.plant_ns)
+
+    def put_in(self) -> None:
+        """Put a full syringe in, before which the carriage stands back far enough."""
         settings = self.plant.settings
         fill_nl = int((settings.empty_at_steps - settings.full_at_steps) * settings.nl_per_step)
-        self.plant.set({"syringe": "out"}, self.plant_ns)
-        self.plant.set({"carriage_steps": settings.full_at_steps}, self.plant_ns)
         self.plant.set({"fill_nl": min(fill_nl, settings.capacity_nl)}, self.plant_ns)
 
     def _pump_is_back(self) -> None:
@@ -312,6 +366,7 @@ class World(VirtualBench):
             alive_ns=_NEVER_NS,
             feed_ns=_NEVER_NS,
             judge_ns=_NEVER_NS,
+            rest_ns=_NEVER_NS,
             late_ns=_NEVER_NS,
             lapse_ns=_NEVER_NS,
             report_ns=0,
@@ -558,6 +613,7 @@ class World(VirtualBench):
         except ValueError as error:
             self._post(m.WriteRefused(write.batch, str(error)))
             return
+        self.row_ns.extend([self.plant_ns] * len(rows))
         self.oracle.written(rows, self.plant_ns)
         self._post(m.Written(write.batch, rows))
 

@@ -11,10 +11,14 @@ from dataclasses import dataclass
 
 from ui.frame import Page
 from ui.presenters.desk import Presenter
+from ui.presenters.history import HistoryPresenter
 from ui.presenters.home import HomePresenter
+from ui.presenters.leases import LeasesPresenter
 from ui.presenters.no_contact import NoContactPresenter
 from ui.presenters.stopped import StoppedPresenter
+from ui.screens.history import HistoryPage
 from ui.screens.home import HomePage
+from ui.screens.leases import LeasesPage
 from ui.screens.no_contact import NoContactPage
 from ui.screens.stopped import StoppedPage
 
@@ -28,7 +32,9 @@ class Screen:
 
 
 SCREENS: Mapping[str, Screen] = {
+    "history": Screen(HistoryPage, HistoryPresenter),
     "home": Screen(HomePage, HomePresenter),
+    "leases": Screen(LeasesPage, LeasesPresenter),
     "no_contact": Screen(NoContactPage, NoContactPresenter),
     "stopped": Screen(StoppedPage, StoppedPresenter),
 }

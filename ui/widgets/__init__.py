@@ -6,26 +6,36 @@ from kivy.lang import Builder
 
 from ui.widgets.bar import BarText, Foot, StatusBar
 from ui.widgets.buttons import FootButton, HoldButton, Key, RoundButton, StopButton
+from ui.widgets.choices import Choices
 from ui.widgets.icon import Icon
+from ui.widgets.lines import Lines, Prose
 from ui.widgets.pad import NumberPad
 from ui.widgets.plain import BenchMark, Card, ListRow, Surface, Text
+from ui.widgets.rows import RowLine, RowList, ScrollMark
 
 __all__ = [
     "BarText",
     "BenchMark",
     "Card",
+    "Choices",
     "Foot",
     "FootButton",
     "HoldButton",
     "Icon",
     "Key",
+    "Lines",
     "ListRow",
     "NumberPad",
+    "Prose",
     "RoundButton",
+    "RowLine",
+    "RowList",
+    "ScrollMark",
     "StatusBar",
     "StopButton",
     "Surface",
     "Text",
 ]
 
-Builder.load_file(str(Path(__file__).with_name("look.kv")))
+for _rules in ("look.kv", "lists.kv"):
+    Builder.load_file(str(Path(__file__).with_name(_rules)))

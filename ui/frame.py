@@ -28,7 +28,20 @@ class Page(RelativeLayout):
 
     def __init__(self, presenter: Presenter, **words: object) -> None:
         self.presenter = presenter
+        self.frame: Frame | None = None
         super().__init__(view=presenter.view(), **words)
+
+    def press(self, key: str) -> None:
+        """Hand a button of the body to the presenter, and draw what comes of it."""
+        self.presenter.press(key)
+        self.presenter.desk.redraw()
+
+    def key(self, key: str) -> None:
+        """Hand a key of the pad to the presenter, and draw what comes of it."""
+        if self.frame is not None:
+            self.frame.stuck.key(key, now_s())
+        self.presenter.key(key)
+        self.presenter.desk.redraw()
 
     def entered(self) -> None:
         """Begin anew: it is about to be shown."""
@@ -70,6 +83,7 @@ class Frame(FloatLayout):
         body.clear_widgets()
         body.add_widget(page)
         self.page = page
+        page.frame = self
         self.colour()
 
     def colour(self) -> None:

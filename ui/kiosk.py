@@ -59,7 +59,7 @@ class Kiosk:
         self.screen = ""
         words.listen(self.redraw)
         theme.bind(dark=self._coloured)
-        self.router.begin(self.state)
+        self.router.begin()
 
     def start(self) -> None:
         """Begin to speak with the pump."""
@@ -78,6 +78,10 @@ class Kiosk:
     def go(self, screen: str, **entered: object) -> None:
         """Show another screen."""
         self.router.go(screen, **entered)
+
+    def has(self, screen: str) -> bool:
+        """Return whether there is a screen of this name."""
+        return screen in SCREENS
 
     def redraw(self) -> None:
         """Ask for the view again before the next frame."""

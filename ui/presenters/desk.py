@@ -16,6 +16,9 @@ from ui.state import State
 
 Answer = TypeVar("Answer")
 
+ENTRY_S = 30.0
+"""Unfinished entry is lost after so long without a touch (SR-09)."""
+
 
 class Pump(Protocol):
     """Questions to the pump. Nothing blocks: answers come later, on the screen's thread."""
@@ -67,6 +70,10 @@ class Desk(Protocol):
 
     def go(self, screen: str, **words: object) -> None:
         """Show another screen; its presenter's ``entered`` gets ``words``."""
+        ...
+
+    def has(self, screen: str) -> bool:
+        """Return whether there is a screen of this name."""
         ...
 
     def redraw(self) -> None:
@@ -123,5 +130,10 @@ class Presenter:
     def press(self, key: str) -> None:
         """Do what a button of the foot, or of the body, asks for."""
 
+    def key(self, key: str) -> None:
+        """Take a key of the number pad."""
+
     def idle(self, idle_s: float) -> None:
-        """Hear once a second for how long nobody has touched the screen."""
+        """Hear again and again for how long nobody has touched the screen."""
+        if self.entry and idle_s >= ENTRY_S:
+            self.desk.go("home")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from appliance.client import Snapshot
-from appliance.client.words import share_uu
 from ui.presenters import numbers
 from ui.presenters.desk import FootItem, Presenter, View
 from ui.words import _, words
@@ -104,8 +103,8 @@ class HomePresenter(Presenter):
             foot=(
                 FootItem("bolus", _("Bolus"), "primary"),
                 FootItem("basal", _("Basal")),
-                FootItem("cartridge", _("Cartridge")),
-                FootItem("history", _("History")),
+                FootItem("cartridge", _("Cartridge"), enabled=self.desk.has("cartridge")),
+                FootItem("history", _("History"), enabled=self.desk.has("history")),
                 FootItem("menu", _("Menu")),
             ),
             state=state,
@@ -119,6 +118,3 @@ class HomePresenter(Presenter):
     def press(self, key: str) -> None:
         """Go where a button leads."""
         self.desk.go(key)
-
-
-__all__ = ["HomePresenter", "HomeView", "Tile", "share_uu"]

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ui.presenters.alarm import unanswered
 from ui.state import State
 
 HOME = "home"
 NO_CONTACT = "no_contact"
 ALARM = "alarm"
 INHIBITED = "inhibited"
-STOPPED = "stopped"
 
-FORCED = (NO_CONTACT, ALARM, INHIBITED)
+FORCED = frozenset({NO_CONTACT, ALARM})
+LASTING = frozenset({HOME, "stopped", "delivering", INHIBITED})
+"""Screens that are found again after an interruption; what was half entered elsewhere is gone."""
 
 
 class Router:
@@ -26,40 +28,51 @@ class Router:
         self._show = show
         self._wanted: tuple[str, dict[str, object]] = (HOME, {})
         self._shown = ""
-        self._state = State()
+        self._forced = NO_CONTACT
+        self._inhibited = False
 
-    def begin(self, state: State) -> None:
-        """Show the first screen."""
-        self._state = state
-        self._turn()
+    def begin(self) -> None:
+        """Show the first screen: nothing is known yet."""
+        self._shown = NO_CONTACT
+        self._show(NO_CONTACT, {})
 
     def go(self, screen: str, **entered: object) -> None:
         """Ask for a screen."""
         self._wanted = (screen, entered)
-        if self.forced(self._state) == "":
+        if not self._forced:
             self._shown = screen
             self._show(screen, entered)
 
     def hear(self, state: State) -> None:
         """Take another state; show another screen where it asks for one."""
-        self._state = state
-        self._turn()
+        snapshot = state.live
+        was_forced, self._forced = self._forced, _forced(state)
+        inhibited = snapshot is not None and snapshot.state == INHIBITED
+        if inhibited and not self._inhibited:
+            self._wanted = (INHIBITED, {})
+        if snapshot is not None:
+            self._inhibited = inhibited
+        if self._forced:
+            self._turn(self._forced, {})
+            return
+        screen, entered = self._wanted
+        if was_forced:
+            # What was sent before the interruption is found again by its id, never sent again.
+            entered = {}
+            if screen not in LASTING:
+                screen = HOME
+            self._wanted = (screen, entered)
+        self._turn(screen, entered)
 
-    def forced(self, state: State) -> str:
-        """Return the screen that the state puts before what was asked for; "" for none."""
-        if not state.contact:
-            return NO_CONTACT
-        return ""
+    def _turn(self, screen: str, entered: dict[str, object]) -> None:
+        if screen != self._shown:
+            self._shown = screen
+            self._show(screen, dict(entered))
 
-    def _turn(self) -> None:
-        forced = self.forced(self._state)
-        if forced:
-            due, entered = forced, dict[str, object]()
-        else:
-            due, entered = self._wanted
-            if self._shown in FORCED and due not in (HOME, STOPPED):
-                due, entered = HOME, {}  # what was half entered when it was interrupted is gone
-                self._wanted = (due, entered)
-        if due != self._shown:
-            self._shown = due
-            self._show(due, dict(entered))
+
+def _forced(state: State) -> str:
+    """Return the screen that the state puts before what was asked for; "" for none."""
+    snapshot = state.live
+    if snapshot is None:
+        return NO_CONTACT
+    return ALARM if unanswered(snapshot) else ""

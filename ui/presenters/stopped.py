@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliance.client import Dose, PumpError
-from ui.presenters import numbers
-from ui.presenters.desk import FootItem, Presenter, View
+from appliance.client import PumpError
+from ui.presenters.desk import Desk, FootItem, Presenter, View
 from ui.presenters.doses import account
 from ui.words import _, words
 
@@ -24,8 +23,8 @@ class StoppedView(View):
 class StoppedPresenter(Presenter):
     """Shown by every touch on STOP."""
 
-    def __init__(self, *words: object) -> None:
-        super().__init__(*words)  # type: ignore[arg-type]
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
         self._resuming = False
         self._against: tuple[str, ...] = ()
 
@@ -88,6 +87,3 @@ class StoppedPresenter(Presenter):
     def _refused(self, error: PumpError) -> None:
         self._resuming = False
         self._against = tuple(words.of_the_pump(line) for line in str(error).split("; "))
-
-
-__all__ = ["Dose", "StoppedPresenter", "StoppedView", "numbers"]

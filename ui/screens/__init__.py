@@ -10,16 +10,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ui.frame import Page
+from ui.presenters.alarm import AlarmPresenter
+from ui.presenters.amount import AmountPresenter
+from ui.presenters.basal import BasalPresenter
+from ui.presenters.calculator import CalculatorPresenter
+from ui.presenters.delivering import DeliveringPresenter
 from ui.presenters.desk import Presenter
 from ui.presenters.history import HistoryPresenter
 from ui.presenters.home import HomePresenter
+from ui.presenters.inhibited import InhibitedPresenter
 from ui.presenters.leases import LeasesPresenter
+from ui.presenters.menu import MenuPresenter
 from ui.presenters.no_contact import NoContactPresenter
+from ui.presenters.review import ReviewPresenter
 from ui.presenters.stopped import StoppedPresenter
+from ui.screens.alarm import AlarmPage
+from ui.screens.amount import AmountPage
+from ui.screens.basal import BasalPage
+from ui.screens.calculator import CalculatorPage
+from ui.screens.delivering import DeliveringPage
 from ui.screens.history import HistoryPage
 from ui.screens.home import HomePage
+from ui.screens.inhibited import InhibitedPage
 from ui.screens.leases import LeasesPage
+from ui.screens.menu import MenuPage
 from ui.screens.no_contact import NoContactPage
+from ui.screens.review import ReviewPage
 from ui.screens.stopped import StoppedPage
 
 
@@ -35,7 +51,15 @@ SCREENS: Mapping[str, Screen] = {
     "history": Screen(HistoryPage, HistoryPresenter),
     "home": Screen(HomePage, HomePresenter),
     "leases": Screen(LeasesPage, LeasesPresenter),
+    "alarm": Screen(AlarmPage, AlarmPresenter),
+    "basal": Screen(BasalPage, BasalPresenter),
+    "bolus": Screen(AmountPage, AmountPresenter),
+    "calculator": Screen(CalculatorPage, CalculatorPresenter),
+    "delivering": Screen(DeliveringPage, DeliveringPresenter),
+    "inhibited": Screen(InhibitedPage, InhibitedPresenter),
+    "menu": Screen(MenuPage, MenuPresenter),
     "no_contact": Screen(NoContactPage, NoContactPresenter),
+    "review": Screen(ReviewPage, ReviewPresenter),
     "stopped": Screen(StoppedPage, StoppedPresenter),
 }
 """By the name that ``desk.go`` takes."""

@@ -7,10 +7,13 @@ from kivy.lang import Builder
 from ui.widgets.bar import BarText, Foot, StatusBar
 from ui.widgets.buttons import FootButton, HoldButton, Key, RoundButton, StopButton
 from ui.widgets.choices import Choices
+from ui.widgets.curve import DayCurve
+from ui.widgets.facts import Rows
 from ui.widgets.icon import Icon
 from ui.widgets.lines import Lines, Prose
 from ui.widgets.pad import NumberPad
 from ui.widgets.plain import BenchMark, Card, ListRow, Surface, Text
+from ui.widgets.ring import Ring
 from ui.widgets.rows import RowLine, RowList, ScrollMark
 
 __all__ = [
@@ -18,6 +21,7 @@ __all__ = [
     "BenchMark",
     "Card",
     "Choices",
+    "DayCurve",
     "Foot",
     "FootButton",
     "HoldButton",
@@ -27,9 +31,11 @@ __all__ = [
     "ListRow",
     "NumberPad",
     "Prose",
+    "Ring",
     "RoundButton",
     "RowLine",
     "RowList",
+    "Rows",
     "ScrollMark",
     "StatusBar",
     "StopButton",

@@ -74,10 +74,11 @@ class Touchable(Widget):
         return True
 
     def on_touch_move(self, touch: MotionEvent) -> bool:
-        """Let go where the finger slides off."""
+        """Let go where the finger slides off; sliding back does not press it again."""
         if touch.grab_current is not self:
             return False
-        self.down = self.reaches(*touch.pos)
+        if not self.reaches(*touch.pos):
+            self.down = False
         return True
 
     def on_touch_up(self, touch: MotionEvent) -> bool:
@@ -163,7 +164,7 @@ class HoldButton(Touchable, Surface):
     text = StringProperty("")
     note = StringProperty("")
     hold_s = NumericProperty(2.0)
-    held = NumericProperty(0.0)
+    filled = NumericProperty(0.0)
     """How far it is filled, 0 to 1."""
 
     def __init__(self, **words: object) -> None:
@@ -182,8 +183,8 @@ class HoldButton(Touchable, Surface):
             self._beat()
             return
         self._beat.cancel()
-        let_go = 0 < self.held < 1
-        self.held = 0
+        let_go = 0 < self.filled < 1
+        self.filled = 0
         if let_go:
             self.dispatch("on_let_go")
 
@@ -191,8 +192,8 @@ class HoldButton(Touchable, Surface):
         if not self.enabled:
             self.down = False
             return
-        self.held = min(1.0, (now_s() - self._since_s) / self.hold_s)
-        if self.held == 1:
+        self.filled = min(1.0, (now_s() - self._since_s) / self.hold_s)
+        if self.filled == 1:
             self._beat.cancel()
             self.dispatch("on_held")
 

@@ -8,6 +8,7 @@ from ui.widgets.bar import BarText, Foot, StatusBar
 from ui.widgets.buttons import FootButton, HoldButton, Key, RoundButton, StopButton
 from ui.widgets.choices import Choices
 from ui.widgets.curve import DayCurve
+from ui.widgets.drawing import Drawing, SiteMap, Tank
 from ui.widgets.facts import Rows
 from ui.widgets.icon import Icon
 from ui.widgets.lines import Lines, Prose
@@ -22,6 +23,7 @@ __all__ = [
     "Card",
     "Choices",
     "DayCurve",
+    "Drawing",
     "Foot",
     "FootButton",
     "HoldButton",
@@ -37,9 +39,11 @@ __all__ = [
     "RowList",
     "Rows",
     "ScrollMark",
+    "SiteMap",
     "StatusBar",
     "StopButton",
     "Surface",
+    "Tank",
     "Text",
 ]
 

@@ -66,6 +66,7 @@ from appliance.engine.messages import (
 )
 from appliance.engine.motor import Job, Motor, Phase, never_begun
 from appliance.engine.onboard import OnBoardDesk
+from appliance.engine.preferences import PreferencesDesk
 from appliance.engine.profiles import ProfileDesk
 from appliance.engine.recovery import Witness
 from appliance.engine.reminders import RemindersDesk
@@ -196,6 +197,7 @@ class Pump:
             self._lock,
             self._cartridge,
             RemindersDesk(self._c, self._alarms),
+            PreferencesDesk(self._c),
             ProfileDesk(self._c, self._basal),
             GlucoseDesk(self._c),
             self._on_board,
@@ -344,9 +346,7 @@ class Pump:
                 return False
             case FromStepper(_, Progress() as now):
                 before = self._motor.progress
-                return before is None or now != replace(
-                    before, turns=now.turns, at_ns=now.at_ns
-                )
+                return before is None or now != replace(before, turns=now.turns, at_ns=now.at_ns)
             case FromStepper(_, ProgrammeTotal(number=number, issued_steps=issued_steps)):
                 job = self._motor.jobs.get(number)
                 return job is None or job.issued_steps != issued_steps

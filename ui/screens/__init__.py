@@ -14,6 +14,8 @@ from ui.presenters.alarm import AlarmPresenter
 from ui.presenters.amount import AmountPresenter
 from ui.presenters.basal import BasalPresenter
 from ui.presenters.calculator import CalculatorPresenter
+from ui.presenters.cartridge import CartridgePresenter, SetChangePresenter
+from ui.presenters.choose import ChoosePresenter
 from ui.presenters.days import DaysPresenter
 from ui.presenters.delivering import DeliveringPresenter
 from ui.presenters.desk import Presenter
@@ -24,12 +26,14 @@ from ui.presenters.inhibited import InhibitedPresenter
 from ui.presenters.leases import LeasesPresenter
 from ui.presenters.menu import MenuPresenter
 from ui.presenters.no_contact import NoContactPresenter
+from ui.presenters.number import NumberPresenter
 from ui.presenters.review import ReviewPresenter
 from ui.presenters.stopped import StoppedPresenter
 from ui.screens.alarm import AlarmPage
 from ui.screens.amount import AmountPage
 from ui.screens.basal import BasalPage
 from ui.screens.calculator import CalculatorPage
+from ui.screens.cartridge import CartridgePage
 from ui.screens.days import DaysPage
 from ui.screens.delivering import DeliveringPage
 from ui.screens.graph import GraphPage
@@ -37,9 +41,12 @@ from ui.screens.history import HistoryPage
 from ui.screens.home import HomePage
 from ui.screens.inhibited import InhibitedPage
 from ui.screens.leases import LeasesPage
+from ui.screens.listing import ListingPage
 from ui.screens.menu import MenuPage
 from ui.screens.no_contact import NoContactPage
+from ui.screens.number import NumberPage
 from ui.screens.review import ReviewPage
+from ui.screens.set_change import SetChangePage
 from ui.screens.stopped import StoppedPage
 
 
@@ -56,6 +63,8 @@ SCREENS: Mapping[str, Screen] = {
     "basal": Screen(BasalPage, BasalPresenter),
     "bolus": Screen(AmountPage, AmountPresenter),
     "calculator": Screen(CalculatorPage, CalculatorPresenter),
+    "cartridge": Screen(CartridgePage, CartridgePresenter),
+    "choose": Screen(ListingPage, ChoosePresenter),
     "days": Screen(DaysPage, DaysPresenter),
     "delivering": Screen(DeliveringPage, DeliveringPresenter),
     "graph": Screen(GraphPage, GraphPresenter),
@@ -65,7 +74,9 @@ SCREENS: Mapping[str, Screen] = {
     "leases": Screen(LeasesPage, LeasesPresenter),
     "menu": Screen(MenuPage, MenuPresenter),
     "no_contact": Screen(NoContactPage, NoContactPresenter),
+    "number": Screen(NumberPage, NumberPresenter),
     "review": Screen(ReviewPage, ReviewPresenter),
+    "set_change": Screen(SetChangePage, SetChangePresenter),
     "stopped": Screen(StoppedPage, StoppedPresenter),
 }
 """By the name that ``desk.go`` takes."""

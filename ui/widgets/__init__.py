@@ -8,6 +8,7 @@ from ui.widgets.bar import BarText, Foot, StatusBar
 from ui.widgets.buttons import FootButton, HoldButton, Key, RoundButton, StopButton, TouchCard
 from ui.widgets.choices import Choices
 from ui.widgets.curve import DayCurve
+from ui.widgets.drawing import Drawing, SiteMap, Tank
 from ui.widgets.graph import TherapyGraph
 from ui.widgets.icon import Icon
 from ui.widgets.pad import NumberPad
@@ -24,6 +25,7 @@ __all__ = [
     "Card",
     "Choices",
     "DayCurve",
+    "Drawing",
     "Foot",
     "FootButton",
     "HoldButton",
@@ -38,9 +40,11 @@ __all__ = [
     "RowList",
     "Rows",
     "ScrollMark",
+    "SiteMap",
     "StatusBar",
     "StopButton",
     "Surface",
+    "Tank",
     "Text",
     "TherapyGraph",
     "TouchCard",

@@ -9,6 +9,7 @@ from ui.widgets.buttons import FootButton, HoldButton, Key, RoundButton, StopBut
 from ui.widgets.choices import Choices
 from ui.widgets.curve import DayCurve
 from ui.widgets.drawing import Drawing, SiteMap, Tank
+from ui.widgets.fields import Fields, FormField
 from ui.widgets.graph import TherapyGraph
 from ui.widgets.icon import Icon
 from ui.widgets.pad import NumberPad
@@ -26,8 +27,10 @@ __all__ = [
     "Choices",
     "DayCurve",
     "Drawing",
+    "Fields",
     "Foot",
     "FootButton",
+    "FormField",
     "HoldButton",
     "Icon",
     "Key",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kivy.input import MotionEvent
-from kivy.properties import ColorProperty, ObjectProperty
+from kivy.properties import ColorProperty, NumericProperty, ObjectProperty
 from kivy.uix.floatlayout import FloatLayout
 from kivy.uix.relativelayout import RelativeLayout
 
@@ -62,6 +62,7 @@ class Frame(FloatLayout):
 
     ground = ColorProperty([0, 0, 0, 1])
     edge = ColorProperty([0, 0, 0, 0])
+    edge_px = NumericProperty(8)
     page = ObjectProperty(None, allownone=True)
 
     def __init__(

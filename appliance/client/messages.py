@@ -327,6 +327,24 @@ class RemindersSnoozeParams(Params):
     minutes: Annotated[int, Field(ge=5, le=240)]
 
 
+Language = Literal["en", "de"]
+ThemeName = Literal["dark", "light"]
+
+
+class PreferencesSetParams(Params):
+    """Choose what is named; the others stay. ``zone`` is a name such as "Europe/Berlin".
+
+    ``speed`` is what a bolus is proposed at, ``fluid`` and ``syringe_uu`` what a load is.
+    """
+
+    language: Language | None = None
+    theme: ThemeName | None = None
+    speed: Speed | None = None
+    zone: Name | None = None
+    fluid: Name | None = None
+    syringe_uu: Annotated[int, Field(ge=0, le=999_990_000)] | None = None
+
+
 ReadingId = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
 MgDl = Annotated[int, Field(ge=20, le=600)]
 GlucoseUnits = Literal["mg/dL", "mmol/L"]
@@ -471,6 +489,8 @@ PUMP_METHODS: tuple[Method, ...] = (
     Method("reminders.show", Nothing, Role.OBSERVE),
     Method("reminders.set", RemindersSetParams, Role.SETTINGS, changes=True),
     Method("reminders.snooze", RemindersSnoozeParams, Role.OPERATE, changes=True),
+    Method("preferences.show", Nothing, Role.OBSERVE),
+    Method("preferences.set", PreferencesSetParams, Role.SETTINGS, changes=True),
     Method("glucose.report", GlucoseReportParams, Role.REPORT, changes=True),
     Method("ledger.report", LedgerReportParams, Role.REPORT, changes=True),
     Method("glucose.enter", GlucoseEnterParams, Role.OPERATE, changes=True),
@@ -799,6 +819,8 @@ class Snapshot(Result):
     self_test: list[Check] = Field(default_factory=list)
     reservoir_h: int | None = None
     audio: Audio = Field(default_factory=lambda: Audio())
+    preferences: dict[str, Any] = Field(default_factory=dict)
+    zone: str = "UTC"
     glucose: Glucose | None = None
 
     @property

@@ -10,14 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ui.frame import Page
+from ui.presenters.about import AboutPresenter
 from ui.presenters.alarm import AlarmPresenter
+from ui.presenters.alarm_log import AlarmLogPresenter
 from ui.presenters.amount import AmountPresenter
 from ui.presenters.basal import BasalPresenter
 from ui.presenters.calculator import CalculatorPresenter
 from ui.presenters.cartridge import CartridgePresenter, SetChangePresenter
+from ui.presenters.check import CheckPresenter
 from ui.presenters.choose import ChoosePresenter
 from ui.presenters.delivering import DeliveringPresenter
 from ui.presenters.desk import Presenter
+from ui.presenters.fault_bench import FaultBenchPresenter
+from ui.presenters.first_start import FirstStartPresenter
 from ui.presenters.history import HistoryPresenter
 from ui.presenters.home import HomePresenter
 from ui.presenters.inhibited import InhibitedPresenter
@@ -25,13 +30,16 @@ from ui.presenters.leases import LeasesPresenter
 from ui.presenters.menu import MenuPresenter
 from ui.presenters.no_contact import NoContactPresenter
 from ui.presenters.number import NumberPresenter
+from ui.presenters.reminders import RemindersPresenter
 from ui.presenters.review import ReviewPresenter
+from ui.presenters.settings import LanguagePresenter, SettingsPresenter, ZonePresenter
 from ui.presenters.stopped import StoppedPresenter
 from ui.screens.alarm import AlarmPage
 from ui.screens.amount import AmountPage
 from ui.screens.basal import BasalPage
 from ui.screens.calculator import CalculatorPage
 from ui.screens.cartridge import CartridgePage
+from ui.screens.check import CheckPage
 from ui.screens.delivering import DeliveringPage
 from ui.screens.history import HistoryPage
 from ui.screens.home import HomePage
@@ -58,6 +66,15 @@ SCREENS: Mapping[str, Screen] = {
     "history": Screen(HistoryPage, HistoryPresenter),
     "home": Screen(HomePage, HomePresenter),
     "leases": Screen(LeasesPage, LeasesPresenter),
+    "about": Screen(ListingPage, AboutPresenter),
+    "alarm_log": Screen(ListingPage, AlarmLogPresenter),
+    "check": Screen(CheckPage, CheckPresenter),
+    "fault_bench": Screen(ListingPage, FaultBenchPresenter),
+    "first_start": Screen(ListingPage, FirstStartPresenter),
+    "language": Screen(ListingPage, LanguagePresenter),
+    "reminders": Screen(ListingPage, RemindersPresenter),
+    "settings": Screen(ListingPage, SettingsPresenter),
+    "zone": Screen(ListingPage, ZonePresenter),
     "alarm": Screen(AlarmPage, AlarmPresenter),
     "basal": Screen(BasalPage, BasalPresenter),
     "bolus": Screen(AmountPage, AmountPresenter),

@@ -25,7 +25,7 @@ class ListingPage(Page):
     def entered(self) -> None:
         """Begin at the top, or where the chosen row is."""
         rows = self.ids.rows
-        rows.top()
+        rows.to_top()
         rows.rows = self.view.rows
         if self.view.chosen:
             rows.reveal(self.view.chosen)

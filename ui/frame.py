@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kivy.input import MotionEvent
-from kivy.properties import ColorProperty, ObjectProperty
+from kivy.properties import ColorProperty, NumericProperty, ObjectProperty
 from kivy.uix.floatlayout import FloatLayout
 from kivy.uix.relativelayout import RelativeLayout
 
@@ -61,6 +61,8 @@ class Frame(FloatLayout):
     """
 
     ground = ColorProperty([0, 0, 0, 1])
+    edge = ColorProperty([0, 0, 0, 0])
+    edge_px = NumericProperty(8)
     page = ObjectProperty(None, allownone=True)
 
     def __init__(
@@ -91,6 +93,7 @@ class Frame(FloatLayout):
         ground = self.page.ground if self.page is not None else ""
         self.ground = theme.colour(ground or "background")
         clear = (0, 0, 0, 0)
+        self.edge = theme.colour(f"{ground}_line") if ground else clear
         self.ids.bar.fill = clear if ground else theme.bar
         self.ids.foot.fill = clear if ground else theme.bar
 

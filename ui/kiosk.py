@@ -53,6 +53,7 @@ class Kiosk:
         self.state = State()
         self.pump: Pump = self
         self.last_stop: Stop | None = None
+        self.last_bolus_id = ""
         self._places = places
         self._inbox = Inbox()
         self._link = Link(places, self._inbox.post, heard=self._heard, lost=self._lost)
@@ -157,6 +158,8 @@ class Kiosk:
 
     def _heard(self, snapshot: Snapshot, roles: frozenset[str]) -> None:
         _prefer(snapshot)
+        if snapshot.bolus is not None:
+            self.last_bolus_id = snapshot.bolus.id
         heard_s = now_s() - snapshot.age_ms / 1000
         self._set(State(snapshot=snapshot, heard_s=heard_s, lost="", roles=roles))
 

@@ -52,6 +52,12 @@ class Words:
         """Return the form of the message that goes with ``count``."""
         return self._catalogue.ngettext(one, many, count)
 
+    def sentence(self, message: str) -> str:
+        """Return ``of_the_pump`` as a sentence: with a capital, and a full stop."""
+        said = self.of_the_pump(message)
+        end = "" if said[-1:] in ("", ".", "!", "?", ":", "…") else "."
+        return said[:1].upper() + said[1:] + end
+
     def of_the_pump(self, message: str) -> str:
         """Return a sentence of the pump's in the language in use.
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from appliance.client import Alarm, PumpError, Snapshot
+from appliance.client import Alarm, Dose, PumpError, Snapshot
 from ui.presenters import numbers
 from ui.presenters.desk import Desk, Presenter, View
+from ui.presenters.doses import account
 from ui.words import _, words
 
 Priority = Literal["high", "medium", "low"]
@@ -34,6 +35,7 @@ class AlarmView(View):
     priority: str = "high"
     symbol: str = "warning"
     lead: str = ""
+    dose: str = ""
     sentence: str = ""
     steps: tuple[str, ...] = ()
     seen: str = ""
@@ -49,6 +51,18 @@ class AlarmPresenter(Presenter):
         super().__init__(desk)
         self._answering: int | None = None
         self._against = ""
+        self._dose = ""
+
+    def entered(self, **_: object) -> None:
+        """Ask what became of the bolus that was seen last: an alarm may have ended it."""
+        self._dose = ""
+        request_id = self.desk.last_bolus_id
+        if request_id:
+            self.desk.pump.ask(lambda pump: pump.lookup(request_id), self._found, self._failed)
+
+    def _found(self, dose: Dose | None) -> None:
+        if dose is not None and dose.outcome not in (None, "open", "done"):
+            self._dose = "\n".join(account(part) for part in dose.parts)
 
     def view(self) -> AlarmView:
         """Return the alarm that comes first."""
@@ -70,7 +84,8 @@ class AlarmPresenter(Presenter):
             priority=alarm.priority,
             symbol={"high": "warning", "medium": "warning"}.get(alarm.priority, "note"),
             lead=self._lead(snapshot, alarm),
-            sentence=self._against or words.of_the_pump(alarm.text),
+            sentence=self._against or words.sentence(alarm.text),
+            dose=self._dose,
             steps=tuple(
                 f"{place}. {words.of_the_pump(step)}"
                 for place, step in enumerate(alarm.what_to_do, start=1)

@@ -249,7 +249,7 @@ class DeliveringPresenter(Presenter):
             sentence = _("Every step is confirmed.")
         elif certain:
             headline, tone = _("Stopped"), "high"
-            sentence = words.of_the_pump(dose.why or "")
+            sentence = words.sentence(dose.why or "")
         else:
             headline, tone = _("Uncertain"), "high"
             sentence = _(

@@ -74,6 +74,8 @@ class Desk(Protocol):
 
     pump: Pump
     last_stop: Stop | None
+    last_bolus_id: str
+    """The bolus that was seen to run last, by whomever it was given; "" for none yet."""
     state: State
     """The newest; another one at each look."""
 

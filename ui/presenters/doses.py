@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from appliance.client import Dose
+from appliance.client import Dose, HistoryRow
 from appliance.client.words import share_uu
-from ui.presenters.numbers import count, units, units_bare
+from ui.presenters.numbers import DASH, count, units, units_bare
 from ui.words import _
 
 
@@ -49,3 +49,22 @@ def account(dose: Dose) -> str:
         programmed=programmed,
         steps=steps_words(dose),
     )
+
+
+def confirmed_of_row(row: HistoryRow) -> str:
+    """Write what of a dose in the history went out, without its unit; both bounds if uncertain."""
+    if not row.programmed_uu or not row.programmed_steps:
+        return DASH
+
+    def share(steps: int | None) -> str:
+        return units_bare((row.programmed_uu or 0) * (steps or 0) // (row.programmed_steps or 1))
+
+    low, high = share(row.confirmed_steps), share(row.maximum_steps)
+    return low if row.certainty != "uncertain" else f"{low}–{high}"
+
+
+def steps_of_row(row: HistoryRow) -> str:
+    """Write its steps: "1,358", or "733–760" where they are not certain."""
+    if row.certainty != "uncertain":
+        return count(row.confirmed_steps)
+    return f"{count(row.confirmed_steps)}–{count(row.maximum_steps)}"

@@ -9,6 +9,7 @@ from appliance.client import Dose, HistoryRow, KeeperClient, NoPump, PumpError, 
 from appliance.client.messages import HistoryPage, HistoryParams, RunningBolus
 from appliance.client.words import time_words
 from ui.presenters import numbers
+from ui.presenters.amount import Row as Fact
 from ui.presenters.desk import Desk, FootItem, Presenter, View
 from ui.presenters.doses import confirmed_words, kind_words, steps_words
 from ui.presenters.history_words import (
@@ -30,15 +31,6 @@ AGAIN_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A caption and its value."""
-
-    caption: str
-    value: str
-    tone: str = "text"
-
-
-@dataclass(frozen=True, slots=True)
 class Detail:
     """One thing that happened: caption, one big value, a sentence, and lines."""
 
@@ -47,7 +39,10 @@ class Detail:
     of: str = ""
     tone: str = "text"
     sentence: str = ""
-    lines: tuple[Line, ...] = ()
+    lines: tuple[Fact, ...] = ()
+
+
+NO_DETAIL = Detail()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +53,7 @@ class HistoryView(View):
     filter: str = "all"
     rows: Sequence[Row] = ()
     chosen: str = ""
-    detail: Detail = Detail()
+    detail: Detail = NO_DETAIL
     missing: str = ""
     note: str = ""
 
@@ -78,7 +73,7 @@ def running_of(snapshot: Snapshot | None) -> tuple[RunningBolus | None, ...]:
 def detail_of(row: HistoryRow, running: Sequence[RunningBolus | None] = ()) -> Detail:
     """Return a row in full."""
     time = time_words(row.utc_ns, row.offset_s)
-    record = Line(_("Record"), f"#{numbers.count(row.seq)}")
+    record = Fact(_("Record"), f"#{numbers.count(row.seq)}")
     dose = dose_of(row, running)
     if dose is None:
         sentence = words.of_the_pump(row.text or row.kind)
@@ -112,7 +107,7 @@ def detail_of(row: HistoryRow, running: Sequence[RunningBolus | None] = ()) -> D
         of=programmed,
         tone=tone,
         sentence=sentence,
-        lines=(Line(_("Confirmed"), steps), Line(_("Issued"), issued), record),
+        lines=(Fact(_("Confirmed"), steps), Fact(_("Issued"), issued), record),
     )
 
 
@@ -166,7 +161,7 @@ class HistoryPresenter(Presenter):
             filter=self._filter,
             rows=self._rows,
             chosen="" if chosen is None else str(chosen.seq),
-            detail=Detail() if chosen is None else detail_of(chosen, running_of(snapshot)),
+            detail=NO_DETAIL if chosen is None else detail_of(chosen, running_of(snapshot)),
             missing=self._missing,
             note=self._note(),
         )
@@ -226,7 +221,9 @@ class HistoryPresenter(Presenter):
     def _ask(self, before_seq: int | None) -> None:
         self._asking, self._asked_s = True, self.desk.now_s()
         turn = self._turn
-        params = HistoryParams(before_seq=before_seq, limit=PAGE_ROWS)
+        params = HistoryParams(
+            before_seq=before_seq, limit=PAGE_ROWS, glucose=self._filter == "glucose"
+        )
 
         def page(keeper: KeeperClient) -> HistoryPage:
             return keeper.page(params)

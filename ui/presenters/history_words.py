@@ -20,6 +20,7 @@ _FILTERS: dict[str, tuple[str, ...]] = {
     "all": (),
     "boluses": ("bolus", "extended"),
     "basal": ("basal", "temp", "state"),
+    "glucose": ("glucose", "protection"),
     "alarms": ("alarm", "signals", "guard"),
     "cartridge": ("prime", "cannula", "rewind", "set_change", "line"),
 }
@@ -31,6 +32,7 @@ def filters() -> tuple[Choice, ...]:
         Choice("all", _("All")),
         Choice("boluses", _("Boluses")),
         Choice("basal", _("Basal")),
+        Choice("glucose", _("Glucose")),
         Choice("alarms", _("Alarms")),
         Choice("cartridge", _("Cartridge")),
     )

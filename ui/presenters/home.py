@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from appliance.client import Snapshot
 from ui.presenters import numbers
-from ui.presenters.desk import FootItem, Presenter, View
+from ui.presenters.desk import Desk, FootItem, Presenter, View
+from ui.presenters.doses import confirmed_of_row, steps_of_row
+from ui.presenters.trend import HOURS, History, Trend
 from ui.words import _, words
 
 
@@ -23,7 +25,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class HomeView(View):
-    """The state in a word and a sentence, and three cards."""
+    """The state in a word and a sentence, the last hours, and three cards."""
 
     state: str = ""
     state_tone: str = "text"
@@ -31,6 +33,8 @@ class HomeView(View):
     board: Tile = Tile("", "")
     basal: Tile = Tile("", "")
     bolus: Tile = Tile("", "")
+    trend: Trend | None = None
+    hours: int = 6
 
 
 def state_words(snapshot: Snapshot) -> tuple[str, str, str]:
@@ -45,9 +49,9 @@ def state_words(snapshot: Snapshot) -> tuple[str, str, str]:
         case "stopped":
             return _("Stopped"), "high", _("Nothing is delivered until you resume.")
         case "faulted":
-            return _("Fault"), "low", " ".join(map(words.of_the_pump, snapshot.reasons))
+            return _("Fault"), "low", " ".join(map(words.sentence, snapshot.reasons))
         case "inhibited":
-            return _("Inhibited"), "low", " ".join(map(words.of_the_pump, snapshot.reasons))
+            return _("Inhibited"), "low", " ".join(map(words.sentence, snapshot.reasons))
         case _:
             return _("Starting"), "muted", _("The self-test runs.")
 
@@ -78,11 +82,11 @@ def basal_now(snapshot: Snapshot) -> Tile:
     return Tile(caption, value, "U/h", note, tone)
 
 
-def running_bolus(snapshot: Snapshot) -> Tile:
-    """Return the card of the bolus: what of the running one is confirmed."""
+def running_bolus(snapshot: Snapshot) -> Tile | None:
+    """Return the card of the bolus that runs: what of it is confirmed; None where none does."""
     bolus = snapshot.bolus or snapshot.extended
     if bolus is None:
-        return Tile(_("Bolus"), _("none"), "", _("none is running"), "muted")
+        return None
     share = bolus.programmed_uu * bolus.confirmed_steps // max(1, bolus.programmed_steps)
     caption = _("Bolus runs") if snapshot.bolus is not None else _("Extended bolus runs")
     note = _("of {units} confirmed").format(units=numbers.units(bolus.programmed_uu))
@@ -92,12 +96,27 @@ def running_bolus(snapshot: Snapshot) -> Tile:
 class HomePresenter(Presenter):
     """The screen that everything comes back to."""
 
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self._history = History(desk)
+        self._hours = HOURS[1]
+        self._ran = False
+
+    def entered(self, **_: object) -> None:
+        """Look at the history at once: a bolus may just have ended."""
+        self._history.look(now=True)
+
     def view(self) -> HomeView:
         """Return the pump as it is now; the router shows another screen without contact."""
         snapshot = self.desk.state.live
         if snapshot is None:
             return HomeView()
+        runs = snapshot.bolus is not None
+        self._history.look(now=self._ran and not runs)
+        self._ran = runs
         state, tone, sentence = state_words(snapshot)
+        if not self._history.available:
+            sentence = _("History is not available; delivery goes on.")
         return HomeView(
             title=str(snapshot.raw.get("pump", "")),
             foot=(
@@ -112,9 +131,34 @@ class HomePresenter(Presenter):
             sentence=sentence,
             board=on_board(snapshot),
             basal=basal_now(snapshot),
-            bolus=running_bolus(snapshot),
+            bolus=running_bolus(snapshot) or self._last_bolus(snapshot),
+            trend=self._history.trend(self._hours),
+            hours=self._hours,
         )
 
     def press(self, key: str) -> None:
-        """Go where a button leads."""
-        self.desk.go(key)
+        """Go where a button leads, or show another span of hours."""
+        if key.isdigit():
+            self._hours = int(key)
+        elif key == "delivering" and not self._ran:
+            return
+        else:
+            self.desk.go(key)
+
+    def _last_bolus(self, snapshot: Snapshot) -> Tile:
+        last = self._history.last_bolus()
+        if last is None:
+            return Tile(_("Last bolus"), numbers.DASH, "", _("none in the last 24 h"), "muted")
+        offset_s = snapshot.clock.offset_s if snapshot.clock is not None else 0
+        when = numbers.clock(last.utc_ns, offset_s)
+        certain = last.certainty == "exact"
+        note = _("all {steps} steps confirmed") if certain else _("between {steps} steps")
+        if certain and last.confirmed_steps != last.programmed_steps:
+            note = _("{steps} steps confirmed, then stopped")
+        return Tile(
+            _("Last bolus, {time}").format(time=when),
+            confirmed_of_row(last),
+            "U",
+            note.format(steps=steps_of_row(last)),
+            "text" if certain else "high",
+        )

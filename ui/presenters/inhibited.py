@@ -50,7 +50,7 @@ class InhibitedPresenter(Presenter):
                 FootItem("resume", label, "primary", enabled=not self._testing, share=2),
             ),
             headline=_("Inhibited: nothing moves"),
-            reasons=tuple(words.of_the_pump(one) for one in snapshot.reasons),
+            reasons=tuple(words.sentence(one) for one in snapshot.reasons),
             what_to_do=(
                 _("1. Put right what is named here."),
                 _("2. Run the self-test again. When it passes, delivery can be resumed."),

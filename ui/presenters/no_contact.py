@@ -37,7 +37,7 @@ class NoContactPresenter(Presenter):
                 ),
             )
         stop = self.desk.last_stop
-        reasons = [words.of_the_pump(state.lost)]
+        reasons = [words.sentence(state.lost)]
         if stop is not None and stop.failed:
             reasons.append(_("STOP was not answered: use the button on the pump."))
         return NoContactView(

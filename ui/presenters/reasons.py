@@ -24,7 +24,7 @@ def reason_words(reason: Reason) -> str:
             return _("Settings are locked: the PIN is needed.")
         case "token":
             return _("The review is over: review the dose again.")
-    return words.of_the_pump(reason.text)
+    return words.sentence(reason.text)
 
 
 def reasons_of(reasons: Sequence[Reason]) -> list[str]:

@@ -19,10 +19,12 @@ from ui.presenters.calculator import CalculatorPresenter
 from ui.presenters.cartridge import CartridgePresenter, SetChangePresenter
 from ui.presenters.check import CheckPresenter
 from ui.presenters.choose import ChoosePresenter
+from ui.presenters.days import DaysPresenter
 from ui.presenters.delivering import DeliveringPresenter
 from ui.presenters.desk import Presenter
 from ui.presenters.fault_bench import FaultBenchPresenter
 from ui.presenters.first_start import FirstStartPresenter
+from ui.presenters.graph import GraphPresenter
 from ui.presenters.history import HistoryPresenter
 from ui.presenters.home import HomePresenter
 from ui.presenters.inhibited import InhibitedPresenter
@@ -40,7 +42,9 @@ from ui.screens.basal import BasalPage
 from ui.screens.calculator import CalculatorPage
 from ui.screens.cartridge import CartridgePage
 from ui.screens.check import CheckPage
+from ui.screens.days import DaysPage
 from ui.screens.delivering import DeliveringPage
+from ui.screens.graph import GraphPage
 from ui.screens.history import HistoryPage
 from ui.screens.home import HomePage
 from ui.screens.inhibited import InhibitedPage
@@ -63,31 +67,33 @@ class Screen:
 
 
 SCREENS: Mapping[str, Screen] = {
-    "history": Screen(HistoryPage, HistoryPresenter),
-    "home": Screen(HomePage, HomePresenter),
-    "leases": Screen(LeasesPage, LeasesPresenter),
     "about": Screen(ListingPage, AboutPresenter),
-    "alarm_log": Screen(ListingPage, AlarmLogPresenter),
-    "check": Screen(CheckPage, CheckPresenter),
-    "fault_bench": Screen(ListingPage, FaultBenchPresenter),
-    "first_start": Screen(ListingPage, FirstStartPresenter),
-    "language": Screen(ListingPage, LanguagePresenter),
-    "reminders": Screen(ListingPage, RemindersPresenter),
-    "settings": Screen(ListingPage, SettingsPresenter),
-    "zone": Screen(ListingPage, ZonePresenter),
     "alarm": Screen(AlarmPage, AlarmPresenter),
+    "alarm_log": Screen(ListingPage, AlarmLogPresenter),
     "basal": Screen(BasalPage, BasalPresenter),
     "bolus": Screen(AmountPage, AmountPresenter),
     "calculator": Screen(CalculatorPage, CalculatorPresenter),
     "cartridge": Screen(CartridgePage, CartridgePresenter),
+    "check": Screen(CheckPage, CheckPresenter),
     "choose": Screen(ListingPage, ChoosePresenter),
+    "days": Screen(DaysPage, DaysPresenter),
     "delivering": Screen(DeliveringPage, DeliveringPresenter),
+    "fault_bench": Screen(ListingPage, FaultBenchPresenter),
+    "first_start": Screen(ListingPage, FirstStartPresenter),
+    "graph": Screen(GraphPage, GraphPresenter),
+    "history": Screen(HistoryPage, HistoryPresenter),
+    "home": Screen(HomePage, HomePresenter),
     "inhibited": Screen(InhibitedPage, InhibitedPresenter),
+    "language": Screen(ListingPage, LanguagePresenter),
+    "leases": Screen(LeasesPage, LeasesPresenter),
     "menu": Screen(MenuPage, MenuPresenter),
     "no_contact": Screen(NoContactPage, NoContactPresenter),
     "number": Screen(NumberPage, NumberPresenter),
+    "reminders": Screen(ListingPage, RemindersPresenter),
     "review": Screen(ReviewPage, ReviewPresenter),
     "set_change": Screen(SetChangePage, SetChangePresenter),
+    "settings": Screen(ListingPage, SettingsPresenter),
     "stopped": Screen(StoppedPage, StoppedPresenter),
+    "zone": Screen(ListingPage, ZonePresenter),
 }
 """By the name that ``desk.go`` takes."""

@@ -5,17 +5,19 @@ from pathlib import Path
 from kivy.lang import Builder
 
 from ui.widgets.bar import BarText, Foot, StatusBar
-from ui.widgets.buttons import FootButton, HoldButton, Key, RoundButton, StopButton
+from ui.widgets.buttons import FootButton, HoldButton, Key, RoundButton, StopButton, TouchCard
 from ui.widgets.choices import Choices
 from ui.widgets.curve import DayCurve
 from ui.widgets.drawing import Drawing, SiteMap, Tank
-from ui.widgets.facts import Rows
+from ui.widgets.graph import TherapyGraph
 from ui.widgets.icon import Icon
-from ui.widgets.lines import Lines, Prose
 from ui.widgets.pad import NumberPad
 from ui.widgets.plain import BenchMark, Card, ListRow, Surface, Text
+from ui.widgets.prose import Prose
 from ui.widgets.ring import Ring
-from ui.widgets.rows import RowLine, RowList, ScrollMark
+from ui.widgets.row_list import RowLine, RowList, ScrollMark
+from ui.widgets.rows import Rows
+from ui.widgets.trend import TrendGraph
 
 __all__ = [
     "BarText",
@@ -29,7 +31,6 @@ __all__ = [
     "HoldButton",
     "Icon",
     "Key",
-    "Lines",
     "ListRow",
     "NumberPad",
     "Prose",
@@ -45,6 +46,9 @@ __all__ = [
     "Surface",
     "Tank",
     "Text",
+    "TherapyGraph",
+    "TouchCard",
+    "TrendGraph",
 ]
 
 for _rules in ("look.kv", "lists.kv"):

@@ -14,12 +14,13 @@ from kivy.properties import (
     OptionProperty,
     StringProperty,
 )
+from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.widget import Widget
 
 from ui.clock import now_s
 from ui.fingers import BUTTON_AGAIN_S, CONFIRM_DEAF_S, KEY_AGAIN_S, Gate
 from ui.theme import theme
-from ui.widgets.plain import Surface, Text
+from ui.widgets.plain import Surface
 
 
 class Touchable(Widget):
@@ -102,6 +103,10 @@ class RoundButton(Touchable, Surface):
     kind = OptionProperty("plain", options=["plain", "primary", "seen", "quiet", "chosen"])
     ink = ColorProperty()
     size_px = NumericProperty(21)
+
+
+class TouchCard(Touchable, BoxLayout):
+    """A card that can be touched: it holds what it shows."""
 
 
 class FootButton(RoundButton):
@@ -202,6 +207,3 @@ class HoldButton(Touchable, Surface):
 
     def on_let_go(self) -> None:
         """Be let go early."""
-
-
-__all__ = ["FootButton", "HoldButton", "Key", "RoundButton", "StopButton", "Text", "Touchable"]

@@ -21,6 +21,8 @@ class Text(Label):
     """
 
     size_px = NumericProperty(19)
+    wide = NumericProperty(0)
+    """How wide its one line is at its full size."""
     fit = BooleanProperty(True)
     grow = BooleanProperty(False)
 
@@ -42,11 +44,11 @@ class Text(Label):
         self.text_size = (None, None)
         self.font_size = self.size_px
         room = self.width - self.padding[0] - self.padding[2]
-        if self.text and room > 0:
-            self.texture_update()
-            wide = self.texture_size[0] - self.padding[0] - self.padding[2]
-            if wide > room:
-                self.font_size = max(self.size_px * _SMALLEST, int(self.size_px * room / wide))
+        self.texture_update()
+        wide = self.texture_size[0] - self.padding[0] - self.padding[2]
+        self.wide = self.texture_size[0]
+        if self.text and wide > room > 0:
+            self.font_size = max(self.size_px * _SMALLEST, int(self.size_px * room / wide))
         self.text_size = self.size
 
 

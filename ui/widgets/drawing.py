@@ -319,7 +319,7 @@ class SiteMap(Widget):
     def _draw(self, *_: object) -> None:
         self.canvas.before.clear()
         high = self.height
-        wide = high * 0.86
+        wide = high * 0.96
         left = self.center_x - wide / 2 - 20 * theme.px
 
         def place(x: float, y: float) -> Point:

@@ -175,6 +175,12 @@ class PathsTable(_Table):
 
     state: AbsolutePath
     runtime: AbsolutePath
+    guard_state: AbsolutePath | None = None
+
+    @property
+    def guard(self) -> Path:
+        """Where the guard keeps its memory: a folder of its own, or the one for all records."""
+        return self.guard_state or self.state
 
 
 class Config(_Table):

@@ -27,8 +27,9 @@ def build_factory(
     """Build the pins called ``name``: "lgpio", "rpigpio" or "bench". Once, on the main thread.
 
     ``owner`` is the name that others are told when a line is busy. ``bench_socket`` is needed by
-    "bench" alone. ``work_dir`` is a folder that lgpio may write its pipe into (the program's
-    runtime folder); it must be set where the current directory cannot be written. With "rpigpio"
+    "bench" alone. ``work_dir`` is where lgpio's pipe may be: the runtime folder of all programs, in
+    which each ``owner`` gets a folder of its own, for the pipes have the same names. It must be set
+    where the current directory cannot be written. With "rpigpio"
     outputs go through RPi.GPIO and inputs through lgpio, since RPi.GPIO's edge detection fails on
     kernels from 6.6 on. Raises PinFault.
     """
@@ -36,10 +37,10 @@ def build_factory(
         case "bench":
             return _bench(owner, now_ns, bench_socket)
         case "lgpio":
-            factory = _lgpio(work_dir)
+            factory = _lgpio(owner, work_dir)
             return PinFactories(outputs=factory, inputs=factory)
         case "rpigpio":
-            inputs = _lgpio(work_dir)
+            inputs = _lgpio(owner, work_dir)
             return PinFactories(outputs=_rpigpio(), inputs=inputs)
         case _:
             raise PinFault(f"pins.factory = {name!r} is not one of {', '.join(NAMES)}")
@@ -54,12 +55,14 @@ def _bench(owner: str, now_ns: NowNs, socket_path: Path | None) -> PinFactories:
     return PinFactories(outputs=factory, inputs=factory, fileno=factory.fileno(), poll=factory.poll)
 
 
-def _lgpio(work_dir: Path | None) -> Untyped:
+def _lgpio(owner: str, work_dir: Path | None) -> Untyped:
     folder = Path.cwd() if work_dir is None else work_dir
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PinFault(f"lgpio must be able to write into {folder}: give its user that folder")
     if work_dir is not None:
-        os.environ["LG_WD"] = str(work_dir)  # read once, when lgpio is imported
+        own = work_dir / f"lgpio-{owner}"
+        own.mkdir(mode=0o700, exist_ok=True)
+        os.environ["LG_WD"] = str(own)  # read once, when lgpio is imported
     module = _imported(
         "drivers.lgpio_pins",
         "lgpio is not installed",

@@ -51,9 +51,11 @@ Name = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(_printa
 # The wire takes what the keypad can write; the pump's own limits are far below and carry reasons.
 DoseUu = Annotated[int, Field(ge=0, le=99_990_000)]
 RateUuPerH = Annotated[int, Field(ge=0, le=99_999_000)]
-PinText = Annotated[str, Field(min_length=6, max_length=12)]
+# Nor has a setting a second range here: whoever is far out is told the same range as who is near.
+Whole = Annotated[int, Field(gt=-(2**53), lt=2**53)]
+PinText = Annotated[str, Field(max_length=64)]
 Speed = Literal["slow", "normal", "fast"]
-Seconds = Annotated[int, Field(ge=0, le=864_000)]
+Seconds = Whole
 
 
 StopWhat = Literal["all", "bolus", "now", "extended"]
@@ -138,7 +140,7 @@ class TempPresetParams(TempStartParams):
     name: Name
 
 
-Minutes = Annotated[int, Field(ge=0, le=10_000)]
+Minutes = Whole
 
 
 class InsulinParams(Params):
@@ -210,7 +212,7 @@ class Limits(Params):
     hourly_uu: Annotated[int, Field(ge=0, le=999_990_000)]
     daily_uu: Annotated[int, Field(ge=0, le=999_990_000)]
     max_basal_uu_per_h: RateUuPerH
-    min_interval_s: Annotated[int, Field(ge=0, le=86_400)]
+    min_interval_s: Whole
 
 
 class CartridgeLoadParams(Params):
@@ -288,8 +290,8 @@ class AlertsSetParams(Params):
     """Set the alerts that are named; the others stay. 0 switches one by hours off."""
 
     low_reservoir_uu: Annotated[int, Field(ge=0, le=999_990_000)] | None = None
-    low_reservoir_h: Annotated[int, Field(ge=0, le=1_000)] | None = None
-    auto_off_h: Annotated[int, Field(ge=0, le=1_000)] | None = None
+    low_reservoir_h: Whole | None = None
+    auto_off_h: Whole | None = None
 
 
 MinOfDay = Annotated[int, Field(ge=0, le=1_439)]
@@ -312,8 +314,8 @@ class PersonalReminder(Params):
 class RemindersSetParams(Params):
     """Set the reminders that are named; the others stay. A list replaces the whole list."""
 
-    glucose_min: Annotated[int, Field(ge=0, le=1_440)] | None = None
-    site_days: Annotated[int, Field(ge=0, le=30)] | None = None
+    glucose_min: Whole | None = None
+    site_days: Whole | None = None
     site_at_min: MinOfDay | None = None
     meals: Annotated[list[MealWindow], Field(max_length=20)] | None = None
     personal: Annotated[list[PersonalReminder], Field(max_length=20)] | None = None
@@ -323,6 +325,24 @@ class RemindersSnoozeParams(Params):
     """Answer every reminder that stands, and have it come again."""
 
     minutes: Annotated[int, Field(ge=5, le=240)]
+
+
+Language = Literal["en", "de"]
+ThemeName = Literal["dark", "light"]
+
+
+class PreferencesSetParams(Params):
+    """Choose what is named; the others stay. ``zone`` is a name such as "Europe/Berlin".
+
+    ``speed`` is what a bolus is proposed at, ``fluid`` and ``syringe_uu`` what a load is.
+    """
+
+    language: Language | None = None
+    theme: ThemeName | None = None
+    speed: Speed | None = None
+    zone: Name | None = None
+    fluid: Name | None = None
+    syringe_uu: Annotated[int, Field(ge=0, le=999_990_000)] | None = None
 
 
 ReadingId = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
@@ -489,6 +509,8 @@ PUMP_METHODS: tuple[Method, ...] = (
     Method("reminders.show", Nothing, Role.OBSERVE),
     Method("reminders.set", RemindersSetParams, Role.SETTINGS, changes=True),
     Method("reminders.snooze", RemindersSnoozeParams, Role.OPERATE, changes=True),
+    Method("preferences.show", Nothing, Role.OBSERVE),
+    Method("preferences.set", PreferencesSetParams, Role.SETTINGS, changes=True),
     Method("glucose.report", GlucoseReportParams, Role.REPORT, changes=True),
     Method("ledger.report", LedgerReportParams, Role.REPORT, changes=True),
     Method("glucose.enter", GlucoseEnterParams, Role.OPERATE, changes=True),
@@ -832,6 +854,8 @@ class Snapshot(Result):
     self_test: list[Check] = Field(default_factory=list)
     reservoir_h: int | None = None
     audio: Audio = Field(default_factory=lambda: Audio())
+    preferences: dict[str, Any] = Field(default_factory=dict)
+    zone: str = "UTC"
     glucose: Glucose | None = None
 
     @property
@@ -1057,6 +1081,10 @@ def _reason(fault: dict[str, Any]) -> dict[str, Any]:
             bounds = "a lower-case UUID such as 123e4567-e89b-12d3-a456-426614174000"
         case "value_error":
             bounds = str(context["error"])
+        case "string_too_long":
+            bounds = f"at most {context['max_length']} characters"
+        case "string_too_short":
+            bounds = f"at least {context['min_length']} characters"
         case _ if wanted:
             bounds = " and ".join(wanted)
         case _:

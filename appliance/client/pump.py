@@ -50,6 +50,7 @@ from appliance.client.messages import (
     PinClearParams,
     PinSetParams,
     PinUnlockParams,
+    PreferencesSetParams,
     Presets,
     QuickParams,
     RemindersSetParams,
@@ -576,6 +577,14 @@ class PumpClient:
     def set_reminders(self, reminders: RemindersSetParams) -> None:
         """Set the reminders that are named; None leaves one as it is."""
         self._rpc.call("reminders.set", reminders)
+
+    def preferences(self) -> dict[str, Any]:
+        """Return what was chosen of language, theme, speed, zone, fluid, syringe; else None."""
+        return dict(self._rpc.call("preferences.show", Nothing())["preferences"])
+
+    def set_preferences(self, preferences: PreferencesSetParams) -> None:
+        """Choose what is named; None leaves one as it is."""
+        self._rpc.call("preferences.set", preferences)
 
     def snooze(self, minutes: int) -> int:
         """Answer every reminder that stands for so many minutes; return how many those are."""

@@ -7,6 +7,7 @@ the rows since.
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -206,6 +207,8 @@ class Book:
     run_leased_steps: int = 0
     run_confirmed_steps: int = 0
     run_maximum_steps: int = 0
+    run_closed_confirmed_steps: int = 0
+    run_closed_maximum_steps: int = 0
     programmes: dict[str, int] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     doses: dict[str, Dose] = field(default_factory=dict)
@@ -222,6 +225,10 @@ class Book:
     kinds: dict[str, str] = field(default_factory=dict)
     placed: dict[str, int] = field(default_factory=dict)
     schedule: deque[ScheduleRow] = field(default_factory=deque)
+    reminders_due: list[list[Any]] = field(default_factory=list)
+    reminded_of: str = ""
+    site_quiet_until_ns: int = 0
+    last_stamp: list[Any] = field(default_factory=lambda: [0, ""])
     glucose: deque[GlucoseRow] = field(default_factory=deque)
     protection: list[dict[str, Any]] = field(default_factory=list)
 
@@ -231,10 +238,12 @@ class Book:
         """Take one durable row into account."""
         self.seq = row.seq
         body = row.entry.body
+        self.last_stamp = [row.entry.utc_ns, row.entry.clock]
         match row.entry.kind:
             case "checkpoint":
                 self._restore(body["book"])
                 self.seq = row.seq
+                self.last_stamp = [row.entry.utc_ns, row.entry.clock]
             case "start":
                 self.clean = False
             case "end":
@@ -242,6 +251,7 @@ class Book:
             case "run":
                 self.run = body["run"]
                 self.run_leased_steps = self.run_confirmed_steps = self.run_maximum_steps = 0
+                self.run_closed_confirmed_steps = self.run_closed_maximum_steps = 0
                 self.programmes = {}
             case "state":
                 self.state = body["to"]
@@ -270,6 +280,8 @@ class Book:
                 self._temp(row)
             case "schedule":
                 self._schedule(row)
+            case "reminder":
+                self._reminder(row)
             case "glucose":
                 self._glucose(row)
             case "protection":
@@ -478,6 +490,9 @@ class Book:
             "why",
         ):
             setattr(dose, name, body[name])
+        if dose.run == self.run:
+            self.run_closed_confirmed_steps += dose.confirmed_steps
+            self.run_closed_maximum_steps += dose.maximum_steps
         programme = str(dose.programme)
         self.programmes.pop(programme, None)
         placed = self.placed.pop(programme, 0)
@@ -494,6 +509,9 @@ class Book:
         self.next_alarm = max(self.next_alarm, number + 1)
         if body["event"] == "raised":
             self.alarms[number] = AlarmRow(number, body["code"], body["text"], row.entry.utc_ns)
+            said = [one for one in self.reminders_due if one[3:] == [body["code"], body["text"]]]
+            if said:
+                self.reminders_due.remove(said[0])
             return
         alarm = self.alarms.get(number)
         if alarm is None:  # acknowledged and cleared before: saying it again changes nothing
@@ -508,6 +526,15 @@ class Book:
             alarm.active, alarm.acknowledged = False, True
         if alarm.acknowledged and not alarm.active:
             del self.alarms[number]
+
+    def _reminder(self, row: Row) -> None:
+        """Keep what has fallen due until it is said: boot, both instants, code and text."""
+        body = row.entry.body
+        self.reminders_due.append(
+            [row.entry.boot_id, body["at_mono_ns"], body["at_utc_ns"], body["code"], body["text"]]
+        )
+        self.reminded_of = body["of"] or self.reminded_of
+        self.site_quiet_until_ns = body["quiet_until_ns"] or self.site_quiet_until_ns
 
     def _set_change(self, row: Row) -> None:
         """Keep when each part was last changed, where the sites were, and what was wasted."""
@@ -553,6 +580,10 @@ class Book:
         raw: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
         for name in ("programmes", "settings", "kinds", "placed"):
             raw[name] = dict(raw[name])
+        # The row is written later than this: nothing in it may be changed meanwhile.
+        raw["set_change"] = copy.deepcopy(self.set_change)
+        for name in ("blocked", "reminders_due"):
+            raw[name] = [list(one) for one in raw[name]]
         raw["doses"] = {key: _plain(one) for key, one in self.doses.items()}
         raw["leases"] = {str(key): _plain(one) for key, one in self.leases.items()}
         raw["alarms"] = {str(key): _plain(one) for key, one in self.alarms.items()}
@@ -574,7 +605,9 @@ class Book:
             "kinds": dict(raw.get("kinds", {})),
             "placed": dict(raw.get("placed", {})),
             "settings": dict(raw["settings"]),
-            "set_change": dict(raw.get("set_change", {})),
+            "set_change": copy.deepcopy(raw.get("set_change", {})),
+            "blocked": [list(one) for one in raw.get("blocked", [])],
+            "reminders_due": [list(one) for one in raw.get("reminders_due", [])],
             "temp": TempRow(**raw["temp"]) if raw.get("temp") else None,
         }
         for one in fields(self):  # a checkpoint of an older version says less: the rest is as new

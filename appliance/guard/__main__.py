@@ -21,6 +21,7 @@ from types import FrameType
 from typing import NoReturn
 
 from appliance.adapters.clock import Start, SystemClock, real_monotonic_ns
+from appliance.adapters.notify import Notifier
 from appliance.adapters.realtime import take_realtime
 from appliance.adapters.wires import Wire, listen
 from appliance.errors import BadConfiguration, PinFault, ProtocolFault, PumpError, WireLost
@@ -30,10 +31,13 @@ from appliance.guard.store import MemoryFile, Saver
 from appliance.records import Bye, Hello, Record, Role
 from drivers.assembly import GuardHardware, guard_hardware
 from drivers.factory import build_factory
+from drivers.gpio import PinFactories
+from drivers.lines import Output
 
 _FIFO_PRIORITY = 50
 _PRIME_BUDGET_U = 60
 _REWIND_BUDGET_U = 310
+_WATCHDOG_NS = 1_000_000_000
 _log = logging.getLogger("pump-guard")
 
 
@@ -114,6 +118,8 @@ class Program:
         self._wires: dict[Role, Wire] = {}
         self._mail: list[tuple[Role, Record]] = []
         self._ending = False
+        self._notifier = Notifier()
+        self._watchdog_ns = 0
         self.status = 0
         self._last_reading = PinReading(enable_on=False, edges=0, button=False)
 
@@ -124,15 +130,24 @@ class Program:
     def run(self) -> None:
         """Turn the core until told to end."""
         self._saver.start()
-        wake_ns = self._clock.monotonic_ns()
+        wake_ns = self._turn().wake_ns  # ENABLE is set, and read, before anybody is told of a guard
+        if not self._ending:
+            self._notifier.say("READY=1")
         try:
             while not self._ending:
                 self._wait(wake_ns)
-                result = self._turn()
-                wake_ns = result.wake_ns
+                wake_ns = self._turn().wake_ns
+                self._feed_watchdog()
         finally:
             self._off()
             self._saver.end()
+
+    def _feed_watchdog(self) -> None:
+        """Feed the service watchdog from this loop alone, at most once a second."""
+        now_ns = real_monotonic_ns()
+        if now_ns - self._watchdog_ns >= _WATCHDOG_NS:
+            self._watchdog_ns = now_ns
+            self._notifier.say("WATCHDOG=1")
 
     def _wait(self, wake_ns: int) -> None:
         sources: list[socket.socket | Wire] = [self._listener, *self._new, *self._wires.values()]
@@ -236,6 +251,30 @@ class Program:
             _log.error("%s: %s", fault.code, fault)
 
 
+def _pins_of(facts: Facts) -> PinFactories:
+    runtime = Path(facts.runtime)
+    return build_factory(
+        facts.factory,
+        owner="pump-guard",
+        now_ns=real_monotonic_ns,
+        bench_socket=runtime / "pins.sock",
+        work_dir=runtime if facts.factory != "bench" else None,
+    )
+
+
+def switch_off(facts: Facts) -> None:
+    """Claim ENABLE at "off" and give it back, for a guard that has ended and could not.
+
+    A kernel that keeps the outputs of a dead program would leave the motor under current until the
+    next guard comes. Raises PinFault where the line cannot be had.
+    """
+    factories = _pins_of(facts)
+    try:
+        Output(factories, facts.enable_n, name="ENABLE", active_low=True).close()
+    finally:
+        factories.close()
+
+
 def _begin_anew(facts: Facts, clock_file: Path | None) -> NoReturn:
     """Run this program again in this process, without what reading the configuration took."""
     words = [sys.executable, "-P", "-m", "appliance.guard", f"--facts={facts.text()}"]
@@ -253,6 +292,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     source.add_argument("--config", type=Path, help="the machine's configuration")
     source.add_argument("--facts", type=facts_from, help="what it holds; a person never types it")
     parser.add_argument("--clock-file", type=Path, help="the demo's start instant and speed")
+    parser.add_argument(
+        "--off", action="store_true", help="switch ENABLE off and end; for when a guard has died"
+    )
     words = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(levelname)s: %(message)s")
     try:
@@ -260,20 +302,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             # Only now: what reads a configuration stays in memory, and the guard's is locked.
             from appliance.guard.reading import read_facts
 
-            _begin_anew(read_facts(words.config), words.clock_file)
+            read = read_facts(words.config)
+            if words.off:
+                switch_off(read)
+                return 0
+            _begin_anew(read, words.clock_file)
         facts: Facts = words.facts
         clock = SystemClock(facts.zone, Start.load(words.clock_file) if words.clock_file else None)
-        runtime = Path(facts.runtime)
-        listener = listen(runtime / "guard.sock")
-        factories = build_factory(
-            facts.factory,
-            owner="pump-guard",
-            now_ns=real_monotonic_ns,
-            bench_socket=runtime / "pins.sock",
-            work_dir=runtime if facts.factory != "bench" else None,
-        )
+        listener = listen(Path(facts.runtime) / "guard.sock")
         hardware = guard_hardware(
-            factories,
+            _pins_of(facts),
             enable_n=facts.enable_n,
             alive=facts.alive,
             readback=facts.readback,

@@ -31,6 +31,6 @@ def read_facts(path: Path) -> Facts:
         microsteps=table.microsteps,
         concentration_u_per_ml=table.concentration_u_per_ml,
         hourly_uu=config.ceilings.hourly_uu,
-        state=str(config.paths.state),
+        state=str(config.paths.guard),
         runtime=str(config.paths.runtime),
     )

@@ -12,7 +12,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from appliance.errors import AlreadyRunning, PinFault
+from appliance.adapters.notify import Notifier
+from appliance.config import Config, load
+from appliance.errors import AlreadyRunning, BadConfiguration, PinFault
 from drivers.mock.server import BenchServer
 from drivers.mock.settings import BenchSettings, Wire
 
@@ -31,10 +33,26 @@ _HELP = {
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the bench until SIGTERM or SIGINT; return 0, 1 where refused, 2 for wrong words."""
-    given = _parser().parse_args(words)
+    parser = _parser()
+    given = parser.parse_args(words)
+    known: dict[str, Any] = {}
+    if given.config is not None:
+        try:
+            config, _ = load(given.config)
+        except BadConfiguration as fault:
+            for text in fault.faults:
+                sys.stderr.write(f"bench-sim: {fault.source}: {text}\n")
+            return _WRONG_WORDS
+        known = _machine(config)
+        given.pins_socket = given.pins_socket or config.paths.runtime / "pins.sock"
+        given.control_socket = given.control_socket or config.paths.runtime / "bench.sock"
+    elif given.pins_socket is None or given.control_socket is None:
+        parser.error("--pins-socket and --control-socket are needed where there is no --config")
     pins, reasons = _pins(given.pins)
+    if given.pins or "pins" not in known:
+        known["pins"] = pins
     settings = BenchSettings(
-        pins=pins, **{name: getattr(given, name) for name in _options() if name in given}
+        **known | {name: getattr(given, name) for name in _options() if name in given}
     )
     reasons += settings.reasons_against()
     mode = _mode(given.socket_mode, reasons)
@@ -61,8 +79,28 @@ def main(words: Sequence[str] | None = None) -> int:
         f"fifo={fifo}\n"
     )
     sys.stdout.flush()
+    Notifier().say("READY=1")
     server.run()
     return _DONE
+
+
+def _machine(config: Config) -> dict[str, Any]:
+    """Return the settings of a bench that is built as this machine's configuration says."""
+    table = config.mechanics
+    numbers = config.pins.model_dump()
+    return {
+        "pins": {wire: numbers[wire.value] for wire in Wire},
+        "bore_um": table.bore_um,
+        "lead_um": table.lead_um,
+        "full_steps": table.full_steps,
+        "microsteps": table.microsteps,
+        "capacity_nl": table.capacity_uu // table.concentration_u_per_ml,
+        "zero_counts": config.force.zero_counts,
+        "un_per_count": config.force.un_per_count,
+        "direction_inverted": table.direction_inverted,
+        "hold": table.hold,
+        "one_shot": config.safety.one_shot,
+    }
 
 
 def _options() -> dict[str, Any]:
@@ -75,8 +113,11 @@ def _parser() -> argparse.ArgumentParser:
         description="The simulated bench: plant, pins and faults behind two sockets.",
         allow_abbrev=False,
     )
-    parser.add_argument("--pins-socket", type=Path, required=True, metavar="PATH")
-    parser.add_argument("--control-socket", type=Path, required=True, metavar="PATH")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="a machine's configuration: be that machine"
+    )
+    parser.add_argument("--pins-socket", type=Path, metavar="PATH")
+    parser.add_argument("--control-socket", type=Path, metavar="PATH")
     parser.add_argument(
         "--pins",
         default="",

@@ -68,12 +68,13 @@ CHOICES = {
 YES_OR_NO = {"mechanics.direction_inverted", "safety.stop_button", "force.required"}
 TEXTS = {"pump.name": 40, "pump.fluid": 40, "pump.zone": 60}
 USERS = {f"users.{role}" for role in ("observe", "report", "operate", "settings", "bench")}
-PATHS = {"paths.state", "paths.runtime"}
+PATHS = {"paths.state", "paths.guard_state", "paths.runtime"}
 WITHOUT = {
     "pump.zone": "UTC",
     "pins.inputs": "same",
     "safety.lease_uu": 50_000,
     "safety.signals": "person",
+    "paths.guard_state": None,
 }
 """What holds without a key, where its comment in the example says so."""
 

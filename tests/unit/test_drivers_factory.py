@@ -248,7 +248,9 @@ def test_lgpio_writes_its_pipe_where_it_is_told(
 ) -> None:
     pi(kernel, tmp_path, monkeypatch)
     build_lgpio(tmp_path).close()
-    assert os.environ["LG_WD"] == str(tmp_path)
+    own = tmp_path / "lgpio-a test"  # two programs that run there both call their pipe .lgd-nfy0
+    assert os.environ["LG_WD"] == str(own)
+    assert own.stat().st_mode & 0o777 == 0o700
     with pytest.raises(PinFault, match="must be able to write into"):
         build_lgpio(tmp_path / "not there")
     monkeypatch.delenv("LG_WD")

@@ -51,6 +51,7 @@ Question = tuple[str, BaseModel, Callable[[Answer], None]]
 _IDLE_S = 2.0
 _WATCH_S = 2.0
 _SUM_S = 120.0
+_LEVELS = {True: logging.WARNING, False: logging.DEBUG}
 _SLICES = 4
 """How many batches of new rows one answer waits for; beyond them it says so."""
 
@@ -150,7 +151,8 @@ class Desk(threading.Thread):
             self._behind = False
             if str(fault) != self._told:
                 self._told = str(fault)
-                _log.warning("%s: %s", fault.code, fault)
+                # A pump that was never started has none: that is no news.
+                _log.log(_LEVELS[self._own.has_ledger], "%s: %s", fault.code, fault)
 
     def _made_anew(self, error: sqlite3.Error) -> Answer:
         """Begin again with a database that is damaged: it holds nothing but the ledger's rows."""

@@ -38,6 +38,7 @@ CASES: dict[str, Case] = {
     "syncs": storage.syncs,
     "page": storage.page,
     "summary": storage.summary,
+    "graph": storage.graph,
     "start": storage.start,
     "memory": programs.memory,
     "ready": programs.ready,

@@ -7,6 +7,7 @@ the rows since.
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -223,6 +224,10 @@ class Book:
     kinds: dict[str, str] = field(default_factory=dict)
     placed: dict[str, int] = field(default_factory=dict)
     schedule: deque[ScheduleRow] = field(default_factory=deque)
+    reminders_due: list[list[Any]] = field(default_factory=list)
+    reminded_of: str = ""
+    site_quiet_until_ns: int = 0
+    last_stamp: list[Any] = field(default_factory=lambda: [0, ""])
     glucose: deque[GlucoseRow] = field(default_factory=deque)
 
     # ------------------------------------------------------------------ the fold
@@ -231,10 +236,12 @@ class Book:
         """Take one durable row into account."""
         self.seq = row.seq
         body = row.entry.body
+        self.last_stamp = [row.entry.utc_ns, row.entry.clock]
         match row.entry.kind:
             case "checkpoint":
                 self._restore(body["book"])
                 self.seq = row.seq
+                self.last_stamp = [row.entry.utc_ns, row.entry.clock]
             case "start":
                 self.clean = False
             case "end":
@@ -271,6 +278,8 @@ class Book:
                 self._temp(row)
             case "schedule":
                 self._schedule(row)
+            case "reminder":
+                self._reminder(row)
             case "glucose":
                 self._glucose(row)
             case _:
@@ -486,6 +495,9 @@ class Book:
         self.next_alarm = max(self.next_alarm, number + 1)
         if body["event"] == "raised":
             self.alarms[number] = AlarmRow(number, body["code"], body["text"], row.entry.utc_ns)
+            said = [one for one in self.reminders_due if one[3:] == [body["code"], body["text"]]]
+            if said:
+                self.reminders_due.remove(said[0])
             return
         alarm = self.alarms.get(number)
         if alarm is None:  # acknowledged and cleared before: saying it again changes nothing
@@ -500,6 +512,15 @@ class Book:
             alarm.active, alarm.acknowledged = False, True
         if alarm.acknowledged and not alarm.active:
             del self.alarms[number]
+
+    def _reminder(self, row: Row) -> None:
+        """Keep what has fallen due until it is said: boot, both instants, code and text."""
+        body = row.entry.body
+        self.reminders_due.append(
+            [row.entry.boot_id, body["at_mono_ns"], body["at_utc_ns"], body["code"], body["text"]]
+        )
+        self.reminded_of = body["of"] or self.reminded_of
+        self.site_quiet_until_ns = body["quiet_until_ns"] or self.site_quiet_until_ns
 
     def _set_change(self, row: Row) -> None:
         """Keep when each part was last changed, where the sites were, and what was wasted."""
@@ -545,6 +566,10 @@ class Book:
         raw: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
         for name in ("programmes", "settings", "kinds", "placed"):
             raw[name] = dict(raw[name])
+        # The row is written later than this: nothing in it may be changed meanwhile.
+        raw["set_change"] = copy.deepcopy(self.set_change)
+        for name in ("blocked", "reminders_due"):
+            raw[name] = [list(one) for one in raw[name]]
         raw["doses"] = {key: _plain(one) for key, one in self.doses.items()}
         raw["leases"] = {str(key): _plain(one) for key, one in self.leases.items()}
         raw["alarms"] = {str(key): _plain(one) for key, one in self.alarms.items()}
@@ -566,7 +591,9 @@ class Book:
             "kinds": dict(raw.get("kinds", {})),
             "placed": dict(raw.get("placed", {})),
             "settings": dict(raw["settings"]),
-            "set_change": dict(raw.get("set_change", {})),
+            "set_change": copy.deepcopy(raw.get("set_change", {})),
+            "blocked": [list(one) for one in raw.get("blocked", [])],
+            "reminders_due": [list(one) for one in raw.get("reminders_due", [])],
             "temp": TempRow(**raw["temp"]) if raw.get("temp") else None,
         }
         for one in fields(self):  # a checkpoint of an older version says less: the rest is as new

@@ -65,7 +65,9 @@ from appliance.engine.messages import (
 )
 from appliance.engine.motor import Job, Motor, Phase, never_begun
 from appliance.engine.onboard import OnBoardDesk
+from appliance.engine.preferences import PreferencesDesk
 from appliance.engine.profiles import ProfileDesk
+from appliance.engine.record import RecordDesk
 from appliance.engine.recovery import Witness
 from appliance.engine.reminders import RemindersDesk
 from appliance.engine.selftest import SelfTest
@@ -195,8 +197,10 @@ class Pump:
             self._lock,
             self._cartridge,
             RemindersDesk(self._c, self._alarms),
+            PreferencesDesk(self._c),
             ProfileDesk(self._c, self._basal),
             GlucoseDesk(self._c),
+            RecordDesk(self._c, self._alarms),
             self._on_board,
             TempDesk(self._c, self._temp, self._basal, lambda: self.state),
         )

@@ -373,6 +373,7 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     ),
     "refused": _reasons,
     "temp": _temp,
+    "reminder": lambda b: f"a reminder fell due: {b.get('text')}",
     "glucose": lambda b: (
         f"{b.get('mg_dl')} mg/dL by {b.get('source')}"
         + (f", {int(b.get('age_s') or 0) // 60} min old" if int(b.get("age_s") or 0) >= 60 else "")

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID, uuid5
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from appliance.client.messages import GUARDED
 from appliance.domain.limits import Limits
@@ -52,6 +53,11 @@ _PINS = {
     "lamp_medium": 20,
     "lamp_low": 21,
 }
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
 
 
 class Refusal(Exception):
@@ -486,6 +492,7 @@ class VirtualBench:
 
     def _machine(self) -> Machine:
         return Machine(
+            zones=_zones(),
             name="Virtual bench",
             fluid="water",
             mechanics=self.mechanics,
@@ -685,6 +692,8 @@ class VirtualBench:
                 self._end_stepper(clean="stepper" not in self.frozen)
             case m.Check():
                 self._post(m.Checked([m.CheckResult("disk", ok=True, text="virtual")]))
+            case m.UseZone(zone):
+                self.set_zone(zone)
             case m.PinTask() as task:
                 self._post(m.PinDone(task.token, self._pin_task(task)))
             case m.Reply(token, answer):

@@ -42,6 +42,7 @@ class AlarmCode(StrEnum):
     CLOCK_STEPPED = "A17"
     SELF_TEST = "A18"
     RECORD_DAMAGED = "A19"
+    CONFIG_CHANGED = "A20"
     CHANNEL_LOST = "A30"
     DELIVERY_STOPPED = "A31"
     AUTO_OFF_SOON = "A32"
@@ -148,6 +149,11 @@ TABLE: Mapping[AlarmCode, AlarmKind] = {
             "A row of the ledger is not what was written: the next start would stay down on it.",
             "Keep the file and its backups for study; look at the disk.",
         ),
+    ),
+    AlarmCode.CONFIG_CHANGED: AlarmKind(
+        Priority.HIGH,
+        "Configuration changed",
+        ("Compare the file with what you meant: pumpctl check-config.", _RESUME),
     ),
     AlarmCode.CHANNEL_LOST: AlarmKind(
         Priority.MEDIUM,

@@ -193,6 +193,7 @@ class Book:
     seq: int = 0
     run: int = 0
     clean: bool = True
+    config_sha256: str = ""
     state: str = "stopped"
     next_programme: int = 1
     next_lease: int = 1
@@ -244,6 +245,7 @@ class Book:
                 self.last_stamp = [row.entry.utc_ns, row.entry.clock]
             case "start":
                 self.clean = False
+                self.config_sha256 = body.get("config_sha256", "")
             case "end":
                 self.clean = True
             case "run":

@@ -910,3 +910,43 @@ def test_a_pump_at_rest_publishes_once_a_second_and_any_news_at_once() -> None:
     seen = [one["bolus"]["issued_steps"] for one in bench.snapshots[before:] if one["bolus"]]
     assert len(seen) > 20
     assert max(seen) > 50
+
+
+def test_f23_a_configuration_of_which_one_bit_has_changed_is_named_and_nothing_is_delivered() -> (
+    None
+):
+    """However sound it reads: who changed it on purpose says so, and resumes."""
+    bench = VirtualBench()
+    bench.run(60)
+    bench.stop_pump()
+    before = bench.truth_steps
+    bench.config_sha256 = "0" * 63 + "1"
+    bench.start_pump()
+    bench.run(30)
+    assert bench.state == "faulted"
+    assert bench.truth_steps == before
+    (alarm,) = [one for one in bench.snapshot()["alarms"] if one["name"] == "Configuration changed"]
+    assert alarm["priority"] == "high"
+    assert "not that of the last start" in alarm["text"]
+    with pytest.raises(Refusal, match="not acknowledged"):
+        bench.ask("resume")
+    bench.ask("alarms.acknowledge", number=None)
+    assert bench.ask("resume")["state"] == "running"
+    bench.stop_pump()
+    bench.start_pump()
+    bench.run(30)
+    assert bench.state == "running", "it is that of the last start now"
+
+
+def test_f23_a_changed_configuration_stays_an_alarm_over_another_start() -> None:
+    bench = VirtualBench()
+    bench.stop_pump()
+    bench.config_sha256 = "1" * 64
+    bench.start_pump()
+    bench.run(30)
+    bench.stop_pump()
+    bench.start_pump()
+    bench.run(30)
+    assert bench.state == "faulted"
+    with pytest.raises(Refusal, match="configuration is not that of the last start"):
+        bench.ask("resume")

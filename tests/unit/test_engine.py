@@ -204,7 +204,7 @@ def test_sr_17_a_new_pump_has_no_limits_and_moves_nothing() -> None:
 def test_sr_18_the_total_is_within_a_microstep_of_what_was_asked(
     rate: int, minutes: int, boluses: list[str]
 ) -> None:
-    bench = VirtualBench(basal_uu_per_h=rate, pace=20)
+    bench = VirtualBench(basal_uu_per_h=rate, pace=50)
     begun_ns = first_block_ns(bench)
     asked_uu = Fraction(0)
     for units in boluses:
@@ -224,7 +224,7 @@ def first_block_ns(bench: VirtualBench) -> int:
 
 
 def test_basal_follows_the_profile_over_midnight() -> None:
-    bench = VirtualBench(set_up=False, pace=20)
+    bench = VirtualBench(set_up=False, pace=100)
     bench.ask("limits.set", **LIMITS)
     segments = [(0, 1_000_000), (60, 0), (120, 2_000_000), (1_380, 500_000)]
     rows = [{"start_min_of_day": at, "rate_uu_per_h": rate} for at, rate in segments]
@@ -259,7 +259,7 @@ LIMITS = {
 
 @pytest.mark.parametrize("step_s", [3_600, -3_600, 365 * 86_400, -365 * 86_400])
 def test_sr_45_f31_f32_a_step_of_the_wall_clock_delivers_nothing_of_its_own(step_s: int) -> None:
-    bench = VirtualBench(basal_uu_per_h=2_000_000, pace=20)
+    bench = VirtualBench(basal_uu_per_h=2_000_000, pace=50)
     begun_ns, before = first_block_ns(bench), bench.truth_steps
     request_id = bench.start_bolus("1")
     bench.run(20)
@@ -274,7 +274,7 @@ def test_sr_45_f31_f32_a_step_of_the_wall_clock_delivers_nothing_of_its_own(step
 
 
 def test_a_new_profile_takes_over_at_once_and_the_carry_goes_with_it() -> None:
-    bench = VirtualBench(basal_uu_per_h=1_000_000, pace=20)
+    bench = VirtualBench(basal_uu_per_h=1_000_000, pace=50)
     begun_ns = first_block_ns(bench)
     bench.run(1_000)
     segments = [{"start_min_of_day": 0, "rate_uu_per_h": 4_000_000}]
@@ -289,7 +289,7 @@ def test_a_new_profile_takes_over_at_once_and_the_carry_goes_with_it() -> None:
 
 
 def test_suspended_time_owes_nothing() -> None:
-    bench = VirtualBench(basal_uu_per_h=3_000_000, pace=20)
+    bench = VirtualBench(basal_uu_per_h=3_000_000, pace=50)
     bench.run(600)
     bench.ask("suspend")
     bench.run(5)
@@ -305,7 +305,7 @@ def test_suspended_time_owes_nothing() -> None:
 
 
 def test_sr_14_a_full_window_holds_basal_and_it_goes_on_without_making_up() -> None:
-    bench = VirtualBench(basal_uu_per_h=5_000_000, pace=20)
+    bench = VirtualBench(basal_uu_per_h=5_000_000, pace=50)
     bench.ask("limits.set", **{**LIMITS, "hourly_uu": 2_000_000, "daily_uu": 300_000_000})
     bench.run(3_600)
     assert bench.mechanics.uu_of_up(bench.truth_steps) <= 2_000_000
@@ -344,7 +344,7 @@ def test_sr_13_and_every_other_reason_are_given_at_once() -> None:
 
 
 def test_sr_31_a_reservoir_that_holds_too_little_refuses_and_an_empty_one_stops() -> None:
-    bench = VirtualBench(set_up=False, pace=20)
+    bench = VirtualBench(set_up=False, pace=50)
     bench.ask("limits.set", **LIMITS)
     segments = [{"start_min_of_day": 0, "rate_uu_per_h": 3_000_000}]
     bench.ask("basal.import", name="Day", segments=segments, replace=False, confirm=True)
@@ -669,7 +669,7 @@ def test_sr_26_an_occlusion_is_named_though_the_sensor_stopped_the_motor_first(
 
 
 def test_basal_that_goes_on_after_a_full_window_is_not_called_held_any_more() -> None:
-    bench = VirtualBench(basal_uu_per_h=5_000_000, pace=20)
+    bench = VirtualBench(basal_uu_per_h=5_000_000, pace=50)
     bench.ask("limits.set", **{**LIMITS, "hourly_uu": 2_000_000, "daily_uu": 300_000_000})
     bench.run(2_400)
     assert bench.snapshot()["basal_held"]

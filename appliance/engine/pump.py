@@ -468,6 +468,8 @@ class Pump:
             return
         self._spent = True
         self._why = [text]
+        if self.state in (PumpState.RUNNING, PumpState.STARTING):
+            self._line.stopped()
         self._move(PumpState.FAULTED, text)
 
     def _halt(self) -> None:
@@ -648,6 +650,8 @@ class Pump:
         if not self._clean_start or self._was is PumpState.FAULTED or bad:
             unclean = "the pump did not end cleanly: acknowledge the alarms, then resume"
             self._why = [one.text for one in bad] or [unclean]
+            if self._was is PumpState.RUNNING:
+                self._line.stopped()
             self._move(PumpState.FAULTED, "recovery")
             self._say_ready(ok=False)
             return

@@ -25,7 +25,7 @@ from types import FrameType
 
 from appliance.adapters.clock import Start, real_monotonic_ns, real_sleep
 from appliance.client.errors import NoPump, PumpFailed, Refused
-from appliance.client.messages import Limits, Segment
+from appliance.client.messages import FullSegment, Limits
 from appliance.client.places import register_demo, unregister_demo
 from appliance.client.pump import PumpClient
 from appliance.config import Config, load
@@ -121,6 +121,12 @@ _LIMITS = Limits(
     min_interval_s=60,
 )
 _DAY = ((0, 800_000), (360, 1_100_000), (540, 900_000), (1_080, 1_000_000), (1_320, 850_000))
+_FOR_CALC = {
+    "carb_ratio_mg_per_u": 10_000,
+    "sensitivity_mg_dl_per_u": 50,
+    "target_mg_dl": 110,
+}
+"""What a calculator takes from the demo's profile; a real pump has none until somebody sets it."""
 _CARTRIDGE_UU = 300_000_000
 
 
@@ -264,7 +270,8 @@ class Demo:
             if status.state == "stopped" and pump.limits().limits is None:
                 pump.set_limits(_LIMITS)
                 segments = [
-                    Segment(start_min_of_day=start, rate_uu_per_h=rate) for start, rate in _DAY
+                    FullSegment(start_min_of_day=start, rate_uu_per_h=rate, **_FOR_CALC)
+                    for start, rate in _DAY
                 ]
                 pump.import_basal("Demo day", segments, replace=True)
                 pump.use_basal("Demo day")

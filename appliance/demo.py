@@ -121,12 +121,7 @@ _LIMITS = Limits(
     min_interval_s=60,
 )
 _DAY = ((0, 800_000), (360, 1_100_000), (540, 900_000), (1_080, 1_000_000), (1_320, 850_000))
-_FOR_CALC = {
-    "carb_ratio_mg_per_u": 10_000,
-    "sensitivity_mg_dl_per_u": 50,
-    "target_mg_dl": 110,
-}
-"""What a calculator takes from the demo's profile; a real pump has none until somebody sets it."""
+_RATIO_MG_PER_U, _SENSITIVITY_MG_DL_PER_U, _TARGET_MG_DL = 10_000, 40, 110
 _CARTRIDGE_UU = 300_000_000
 
 
@@ -270,7 +265,13 @@ class Demo:
             if status.state == "stopped" and pump.limits().limits is None:
                 pump.set_limits(_LIMITS)
                 segments = [
-                    FullSegment(start_min_of_day=start, rate_uu_per_h=rate, **_FOR_CALC)
+                    FullSegment(
+                        start_min_of_day=start,
+                        rate_uu_per_h=rate,
+                        carb_ratio_mg_per_u=_RATIO_MG_PER_U,
+                        sensitivity_mg_dl_per_u=_SENSITIVITY_MG_DL_PER_U,
+                        target_mg_dl=_TARGET_MG_DL,
+                    )
                     for start, rate in _DAY
                 ]
                 pump.import_basal("Demo day", segments, replace=True)

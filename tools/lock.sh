@@ -21,5 +21,6 @@ lock() {
     --output-file "requirements/$target.txt" "$@" pyproject.toml requirements/build.in
 }
 
-lock test --extra test --extra dev "$@"
-lock base --constraints requirements/test.txt "$@" # the same versions: base is a part of test
+lock test --extra ui --extra test --extra dev "$@"
+# The same versions: base is a part of test. The demo opens the touchscreen, so base has it too.
+lock base --extra ui --constraints requirements/test.txt "$@"

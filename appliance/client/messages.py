@@ -327,6 +327,24 @@ class RemindersSnoozeParams(Params):
     minutes: Annotated[int, Field(ge=5, le=240)]
 
 
+Language = Literal["en", "de"]
+ThemeName = Literal["dark", "light"]
+
+
+class PreferencesSetParams(Params):
+    """Choose what is named; the others stay. ``zone`` is a name such as "Europe/Berlin".
+
+    ``speed`` is what a bolus is proposed at, ``fluid`` and ``syringe_uu`` what a load is.
+    """
+
+    language: Language | None = None
+    theme: ThemeName | None = None
+    speed: Speed | None = None
+    zone: Name | None = None
+    fluid: Name | None = None
+    syringe_uu: Annotated[int, Field(ge=0, le=999_990_000)] | None = None
+
+
 ReadingId = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
 MgDl = Annotated[int, Field(ge=20, le=600)]
 GlucoseUnits = Literal["mg/dL", "mmol/L"]
@@ -345,6 +363,13 @@ class GlucoseReportParams(Params):
 
     source: Name
     readings: Annotated[list[SensorReading], Field(min_length=1, max_length=24)]
+
+
+class LedgerReportParams(Params):
+    """Say what a full check found wrong with the ledger."""
+
+    seq: Annotated[int, Field(ge=0, lt=2**63)]
+    text: Annotated[str, Field(min_length=1, max_length=400)]
 
 
 class GlucoseEnterParams(Params):
@@ -372,6 +397,29 @@ class HistoryParams(Params):
     steps: bool = False
     request_id: RequestId | None = None
     glucose: bool = False
+
+
+class GraphParams(Params):
+    """What a graph draws: ``hours`` up to an instant, to now with null."""
+
+    hours: Annotated[int, Field(ge=1, le=72)] = 3
+    until_utc_ns: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+
+
+class KeeperRunParams(Params):
+    """Do one of the keeper's jobs now."""
+
+    job: Name
+
+
+DayText = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+
+
+class DaysParams(Params):
+    """So many local days up to a date such as "2026-11-26", to today with null."""
+
+    days: Annotated[int, Field(ge=1, le=366)] = 14
+    until: DayText | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,7 +489,10 @@ PUMP_METHODS: tuple[Method, ...] = (
     Method("reminders.show", Nothing, Role.OBSERVE),
     Method("reminders.set", RemindersSetParams, Role.SETTINGS, changes=True),
     Method("reminders.snooze", RemindersSnoozeParams, Role.OPERATE, changes=True),
+    Method("preferences.show", Nothing, Role.OBSERVE),
+    Method("preferences.set", PreferencesSetParams, Role.SETTINGS, changes=True),
     Method("glucose.report", GlucoseReportParams, Role.REPORT, changes=True),
+    Method("ledger.report", LedgerReportParams, Role.REPORT, changes=True),
     Method("glucose.enter", GlucoseEnterParams, Role.OPERATE, changes=True),
     Method("glucose.show", Nothing, Role.OBSERVE),
     Method("glucose.set", GlucoseSetParams, Role.SETTINGS, changes=True),
@@ -460,6 +511,13 @@ PIN_NEEDED = "pin_needed"
 
 KEEPER_METHODS: tuple[Method, ...] = (
     Method("history", HistoryParams, Role.OBSERVE, answer_s=30.0),
+    Method("graph", GraphParams, Role.OBSERVE, answer_s=30.0),
+    Method("days", DaysParams, Role.OBSERVE, answer_s=30.0),
+    Method("summary", DaysParams, Role.OBSERVE, answer_s=30.0),
+    Method("agp", DaysParams, Role.OBSERVE, answer_s=30.0),
+    Method("conservation", Nothing, Role.OBSERVE, answer_s=30.0),
+    Method("keeper", Nothing, Role.OBSERVE),
+    Method("keeper.run", KeeperRunParams, Role.OPERATE),
 )
 """The verbs of ``pump-keeper``'s socket, after ``hello``."""
 
@@ -761,6 +819,8 @@ class Snapshot(Result):
     self_test: list[Check] = Field(default_factory=list)
     reservoir_h: int | None = None
     audio: Audio = Field(default_factory=lambda: Audio())
+    preferences: dict[str, Any] = Field(default_factory=dict)
+    zone: str = "UTC"
     glucose: Glucose | None = None
 
     @property
@@ -828,6 +888,136 @@ class HistoryPage(Result):
 
     rows: list[HistoryRow]
     next_before_seq: int | None = None
+
+
+class BolusMark(Result):
+    """A bolus on a graph; ``end_utc_ns`` is None while it runs."""
+
+    id: str
+    kind: str
+    utc_ns: int
+    end_utc_ns: int | None
+    programmed_uu: int | None
+    confirmed_uu: int
+    maximum_uu: int
+    certainty: str
+    outcome: str
+
+
+class AlarmMark(Result):
+    """An alarm that was raised."""
+
+    utc_ns: int
+    code: str
+    priority: str
+    name: str
+    text: str
+
+
+class Graph(Result):
+    """What a graph draws, each list oldest first.
+
+    ``glucose`` and ``fingers`` hold pairs of instant and mg/dL; ``basal`` holds begin, end (None
+    while it runs) and microunits an hour of what was delivered: between two of them nothing was.
+    ``suspended`` holds begin and end (or None) of where low-glucose protection held basal back.
+    """
+
+    from_utc_ns: int
+    until_utc_ns: int
+    glucose: list[list[int]]
+    fingers: list[list[int]]
+    basal: list[list[int | None]]
+    boluses: list[BolusMark]
+    alarms: list[AlarmMark]
+    suspended: list[list[int | None]]
+    seq: int = 0
+
+
+class GlucoseSums(Result):
+    """Statistics of the sensor's readings; shares in per cent. The five bands add up to 100."""
+
+    readings: int
+    covered: float
+    enough: bool
+    mean_mg_dl: float
+    sd_mg_dl: float | None
+    cv: float | None
+    gmi: float
+    lbgi: float
+    hbgi: float
+    under_54: float
+    from_54_to_69: float
+    from_70_to_180: float
+    from_181_to_250: float
+    over_250: float
+    tight_70_to_140: float
+
+
+class Sums(Result):
+    """What was delivered, confirmed, in microunits; ``glucose`` is None without a reading.
+
+    ``correction_uu`` is the part of ``bolus_uu`` that was asked for as a correction. Priming and
+    filling the cannula are no doses and stand apart.
+    """
+
+    basal_uu: int
+    bolus_uu: int
+    correction_uu: int
+    prime_uu: int
+    cannula_uu: int
+    total_uu: int
+    boluses: int
+    uncertain: int
+    alarms: int
+    changes: int
+    glucose: GlucoseSums | None
+
+
+class JobShown(Result):
+    """One job of the keeper; ``ok`` is None before its first try."""
+
+    name: str
+    at_min: int
+    done_date: str | None = None
+    tried_utc_ns: int | None = None
+    took_ms: int = 0
+    ok: bool | None = None
+    text: str = ""
+    runs: int = 0
+    failures: int = 0
+
+
+class KeeperShown(Result):
+    """What the keeper does: its jobs, how far its database is, its sources of glucose."""
+
+    jobs: list[JobShown]
+    seq: int = 0
+    head_seq: int = 0
+    clock_steps: int = 0
+    sources: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class DaySums(Sums):
+    """One local day; ``length_s`` is 23 or 25 h where the clocks changed."""
+
+    date: str
+    length_s: int
+    basal_uu: int = 0
+    boluses: int = 0
+    uncertain: int = 0
+    alarms: int = 0
+    changes: int = 0
+
+
+class Summary(Sums):
+    """Several local days together; the mean is of those in which something was delivered."""
+
+    from_date: str
+    until_date: str
+    days: int
+    days_with_delivery: int
+    mean_day_uu: int | None
+    basal_share: float | None
 
 
 _RANGES = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}

@@ -41,6 +41,7 @@ from appliance.client.messages import (
     GlucoseShown,
     Insulin,
     InsulinParams,
+    LedgerReportParams,
     Limits,
     LimitsShown,
     Method,
@@ -48,6 +49,7 @@ from appliance.client.messages import (
     PinClearParams,
     PinSetParams,
     PinUnlockParams,
+    PreferencesSetParams,
     Presets,
     QuickParams,
     RemindersSetParams,
@@ -224,6 +226,10 @@ class PumpClient:
         if not isinstance(kept, int):
             raise ProtocolFault("the answer does not say how many readings were kept")
         return kept
+
+    def report_ledger(self, seq: int, text: str) -> None:
+        """Say what a full check found wrong with the ledger: the pump raises an alarm."""
+        self._rpc.call("ledger.report", LedgerReportParams(seq=seq, text=text[:400]))
 
     def set_glucose(self, params: GlucoseSetParams) -> None:
         """Change the settings of glucose that are named."""
@@ -561,6 +567,14 @@ class PumpClient:
     def set_reminders(self, reminders: RemindersSetParams) -> None:
         """Set the reminders that are named; None leaves one as it is."""
         self._rpc.call("reminders.set", reminders)
+
+    def preferences(self) -> dict[str, Any]:
+        """Return what was chosen of language, theme, speed, zone, fluid, syringe; else None."""
+        return dict(self._rpc.call("preferences.show", Nothing())["preferences"])
+
+    def set_preferences(self, preferences: PreferencesSetParams) -> None:
+        """Choose what is named; None leaves one as it is."""
+        self._rpc.call("preferences.set", preferences)
 
     def snooze(self, minutes: int) -> int:
         """Answer every reminder that stands for so many minutes; return how many those are."""

@@ -8,7 +8,6 @@ durable lease, and a lease only from a durable intent.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from appliance.domain.alarms import AlarmCode
@@ -66,7 +65,9 @@ from appliance.engine.messages import (
 )
 from appliance.engine.motor import Job, Motor, Phase, never_begun
 from appliance.engine.onboard import OnBoardDesk
+from appliance.engine.preferences import PreferencesDesk
 from appliance.engine.profiles import ProfileDesk
+from appliance.engine.record import RecordDesk
 from appliance.engine.recovery import Witness
 from appliance.engine.reminders import RemindersDesk
 from appliance.engine.selftest import SelfTest
@@ -196,8 +197,10 @@ class Pump:
             self._lock,
             self._cartridge,
             RemindersDesk(self._c, self._alarms),
+            PreferencesDesk(self._c),
             ProfileDesk(self._c, self._basal),
             GlucoseDesk(self._c),
+            RecordDesk(self._c, self._alarms),
             self._on_board,
             TempDesk(self._c, self._temp, self._basal, lambda: self.state),
         )
@@ -344,13 +347,13 @@ class Pump:
                 return False
             case FromStepper(_, Progress() as now):
                 before = self._motor.progress
-                return before is None or now != replace(before, turns=now.turns, at_ns=now.at_ns)
+                return before is None or _shown_of(now) != _shown_of(before)
             case FromStepper(_, ProgrammeTotal(number=number, issued_steps=issued_steps)):
                 job = self._motor.jobs.get(number)
                 return job is None or job.issued_steps != issued_steps
             case FromGuard(Counted() as counted):
                 last = self._motor.counted
-                return last is None or counted != replace(last, turns=counted.turns)
+                return last is None or _counts_of(counted) != _counts_of(last)
             case _:
                 return True
 
@@ -1153,6 +1156,17 @@ class Pump:
         wakes_ns = [desk.wake_ns() for desk in self._waking]
         self._schedule_wake_ns = min(self._basal.wake_ns(), self._alarms.wake_ns(), *wakes_ns)
         return max(self._c.now_ns + 1, min(self._c.now_ns + step_ns, self._schedule_wake_ns))
+
+
+def _shown_of(one: Progress) -> tuple[int, ...]:
+    """Return a total without its instant."""
+    levels = (one.enabled, one.end_stop, one.driver_fault)
+    return (one.run, one.issued_steps, one.lease_number, *levels, one.test_edges, one.stops)
+
+
+def _counts_of(one: Counted) -> tuple[int, ...]:
+    totals = (one.counted_steps, one.doubtful_steps, one.apart_edges)
+    return (one.run, *totals, one.enabled, one.button)
 
 
 def _refused(code: str, text: str) -> Refused:

@@ -41,7 +41,7 @@ def deliver_as_promised(demo: RunningDemo) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "BENCH" in done.stdout
     proposed = asked(folder, "calc", "--carbs", "45", "--glucose", "180")
-    assert (proposed["food_u"], proposed["correction_u"]) == (4.5, 1.4)
+    assert (proposed["food_u"], proposed["correction_u"]) == (4.5, 1.75)
     assert 2.3 < proposed["iob_u"] <= 2.6  # the bolus of a moment ago
     assert pumpctl(folder, "suspend").returncode == 0
     rows = [row for row in asked(folder, "history")["rows"] if row["kind"] == "bolus"]

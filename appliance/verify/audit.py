@@ -367,7 +367,7 @@ class _Auditor:
         else:
             span_ns = end.at_ns - start.at_ns
             asked = start.body["rate_uu_per_h"] * truth.ratio_steps * span_ns
-            # The carry it takes over, and what each dose beside it leaves over, are less than a step
+            # The carry it takes over, and what each dose beside it leaves over, are under a step
             # each. Beside another dose the maximum of one that a crash cut holds what may be of
             # either.
             gave = maximum if body["certainty"] == "exact" else confirmed

@@ -184,7 +184,7 @@ TABLE: Mapping[AlarmCode, AlarmKind] = {
         Priority.HIGH,
         "Delivery is locked",
         (
-            "The line was blocked three times within 10 minutes: change the set.",
+            "Alarms stopped delivery three times within 10 minutes: find out why first.",
             "Acknowledge, re-arm (pumpctl rearm), then resume.",
         ),
     ),

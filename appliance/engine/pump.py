@@ -475,6 +475,8 @@ class Pump:
             return
         self._spent = True
         self._why = [text]
+        if self.state in (PumpState.RUNNING, PumpState.STARTING):
+            self._line.stopped()
         self._move(PumpState.FAULTED, text)
 
     def _halt(self) -> None:
@@ -659,6 +661,8 @@ class Pump:
             unclean = "the pump did not end cleanly: acknowledge the alarms, then resume"
             changed = "the configuration was changed: acknowledge that, then resume"
             self._why = [one.text for one in bad] or [unclean if not self._clean_start else changed]
+            if self._was is PumpState.RUNNING:
+                self._line.stopped()
             self._move(PumpState.FAULTED, "recovery")
             self._say_ready(ok=False)
             return

@@ -23,3 +23,4 @@ lock() {
 
 lock test --extra test --extra dev "$@"
 lock base --constraints requirements/test.txt "$@" # the same versions: base is a part of test
+lock pi-lgpio --extra pi-lgpio --constraints requirements/test.txt "$@" # base, with lgpio where apt has none

@@ -176,6 +176,7 @@ class UsersTable(_Table):
     """Who may do what over the socket, by user id or user name; root has every role."""
 
     observe: list[User]
+    report: list[User]
     operate: list[User]
     settings: list[User]
     bench: list[User]

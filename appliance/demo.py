@@ -25,7 +25,7 @@ from types import FrameType
 
 from appliance.adapters.clock import Start, real_monotonic_ns, real_sleep
 from appliance.client.errors import NoPump, PumpFailed, Refused
-from appliance.client.messages import Limits, Segment
+from appliance.client.messages import FullSegment, Limits
 from appliance.client.places import register_demo, unregister_demo
 from appliance.client.pump import PumpClient
 from appliance.config import Config, load
@@ -103,6 +103,7 @@ line_nl_per_kpa = 20
 
 [users]
 observe = []
+report = []
 operate = []
 settings = []
 bench = []
@@ -120,6 +121,7 @@ _LIMITS = Limits(
     min_interval_s=60,
 )
 _DAY = ((0, 800_000), (360, 1_100_000), (540, 900_000), (1_080, 1_000_000), (1_320, 850_000))
+_RATIO_MG_PER_U, _SENSITIVITY_MG_DL_PER_U, _TARGET_MG_DL = 10_000, 40, 110
 _CARTRIDGE_UU = 300_000_000
 
 
@@ -263,7 +265,14 @@ class Demo:
             if status.state == "stopped" and pump.limits().limits is None:
                 pump.set_limits(_LIMITS)
                 segments = [
-                    Segment(start_min_of_day=start, rate_uu_per_h=rate) for start, rate in _DAY
+                    FullSegment(
+                        start_min_of_day=start,
+                        rate_uu_per_h=rate,
+                        carb_ratio_mg_per_u=_RATIO_MG_PER_U,
+                        sensitivity_mg_dl_per_u=_SENSITIVITY_MG_DL_PER_U,
+                        target_mg_dl=_TARGET_MG_DL,
+                    )
+                    for start, rate in _DAY
                 ]
                 pump.import_basal("Demo day", segments, replace=True)
                 pump.use_basal("Demo day")

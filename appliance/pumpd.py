@@ -31,7 +31,14 @@ from pydantic import BaseModel
 from appliance import __version__
 from appliance.adapters import ledger_thread as ledgers
 from appliance.adapters import server as doors
-from appliance.adapters.clock import Start, SystemClock, boot_id, real_monotonic_ns, real_sleep
+from appliance.adapters.clock import (
+    Start,
+    SystemClock,
+    boot_id,
+    known_zones,
+    real_monotonic_ns,
+    real_sleep,
+)
 from appliance.adapters.guard_door import ask_for_checked_row, checked_row
 from appliance.adapters.ledger import SqliteLedger
 from appliance.adapters.ledger_thread import LedgerThread
@@ -45,6 +52,7 @@ from appliance.domain.occlusion import Line
 from appliance.engine import messages as m
 from appliance.engine.book import Book
 from appliance.engine.context import Machine
+from appliance.engine.preferences import SETTING as PREFERENCES
 from appliance.engine.pump import Pump
 from appliance.errors import (
     AlreadyRunning,
@@ -70,9 +78,8 @@ _CLOCK_READ_NS = 250_000_000
 _ALIVE_S = 0.1
 _LEAVE_NS = 300_000_000
 _ENGINE_QUIET_NS = 2_000_000_000
-_SENSOR_S = 0.05
+_FIRST_LOOKS_S = 0.05
 _REBUILD_S = 1.0
-_FAILURES = 20
 _GUARD_RETRY_NS = 200_000_000
 _WATCHDOG_NS = 1_000_000_000
 _WHOLE_ROWS = 50_000
@@ -90,9 +97,10 @@ class Inbox:
         self._events: queue.SimpleQueue[m.Event] = queue.SimpleQueue()
         self.wake_fd, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def post(self, event: m.Event) -> None:
-        """Hand the engine an event; safe from any thread."""
-        self._events.put(event)
+    def post(self, *events: m.Event) -> None:
+        """Hand the engine what has happened, as one wake; safe from any thread."""
+        for event in events:
+            self._events.put(event)
         with contextlib.suppress(BlockingIOError):
             os.write(self._bell, b"!")
 
@@ -249,43 +257,61 @@ class AliveThread(threading.Thread):
 class SensorThread(threading.Thread):
     """Reads the force sensor, and where there is feedback, what lamps and buzzer draw.
 
-    It stops the motor itself at the threshold of force, before it tells the engine.
-    A sensor that fails for a second is built anew: its pins may be lost, and be there again.
+    As often as the engine last asked for. It stops the motor itself at the threshold of force,
+    before it tells the engine. A sensor that fails for a second is built anew: its pins may be
+    lost, and be there again.
     """
 
     def __init__(
         self,
         build: Callable[[], ForceSource],
         threshold_mn: int,
-        post: Callable[[m.Event], None],
+        post: Callable[..., None],
         stop: Callable[[], None],
         died: Callable[[BaseException], None],
     ) -> None:
         super().__init__(name="sensor", daemon=True)
         self._build = build
         self._source: ForceSource | None = None
-        self._failures = 0
+        self._failing_s = 0.0
         self._threshold_mn = threshold_mn
-        self._post, self._stop, self._died = post, stop, died
-        self.ending = threading.Event()
+        self._post, self._stop_motor, self._died = post, stop, died
+        self._every_s = _FIRST_LOOKS_S
+        self._bell = threading.Event()
+        self._ending = False
+
+    def look_every(self, ms: int) -> None:
+        """Read so often from now on; where that is oftener than before, at once."""
+        every_s = ms / 1_000
+        if every_s != self._every_s:
+            sooner = every_s < self._every_s
+            self._every_s = every_s
+            if sooner:
+                self._bell.set()
+
+    def end(self) -> None:
+        """Have the thread end."""
+        self._ending = True
+        self._bell.set()
 
     def run(self) -> None:
         """Read until told to end. A bug here ends the program."""
         over = False
-        pause_s = 0.0
         try:
-            while not self.ending.wait(pause_s):
+            while not self._ending:
                 force_mn, text = self._read()
-                pause_s = _SENSOR_S if self._source is not None else _REBUILD_S
                 if force_mn is not None and force_mn >= self._threshold_mn:
                     if not over:
-                        self._stop()
+                        self._stop_motor()
                     over = True
                 else:
                     over = False
+                events: list[m.Event] = []
                 if self._source is None or self._source.sensor is not None:
-                    self._post(m.Force(force_mn, text))
-                self._post_feedback()
+                    events.append(m.Force(force_mn, text))
+                self._post(*events, *self._feedback())
+                self._bell.wait(self._every_s if self._source is not None else _REBUILD_S)
+                self._bell.clear()
         except Exception as error:  # noqa: BLE001 - a dead thread takes its program down
             self._died(error)
         finally:
@@ -298,26 +324,25 @@ class SensorThread(threading.Thread):
             sensor = self._source.sensor
             force_mn = None if sensor is None else sensor.read().force_mn
         except (PinFault, SensorFault) as fault:
-            self._failures += 1
-            if self._failures >= _FAILURES:
+            self._failing_s += self._every_s
+            if self._failing_s >= _REBUILD_S:
                 self._drop()
             return None, str(fault)
-        self._failures = 0
+        self._failing_s = 0.0
         return force_mn, ""
 
-    def _post_feedback(self) -> None:
+    def _feedback(self) -> list[m.Event]:
         if self._source is None or self._source.feedback is None:
-            return
+            return []
         try:
             flags = self._source.feedback()
         except PinFault:  # the bench is gone: that is a fault of the sensor and of the pins too
-            return
-        if flags is not None:
-            self._post(m.Feedback(flags))
+            return []
+        return [] if flags is None else [m.Feedback(flags)]
 
     def _drop(self) -> None:
         source, self._source = self._source, None
-        self._failures = 0
+        self._failing_s = 0.0
         if source is not None:
             source.close()
 
@@ -362,6 +387,9 @@ class Program:
         self._ledger = SqliteLedger(config.paths.state / "ledger.db")
         guard = config.paths.runtime / "guard.sock"
         book, lines, self._to_name = fold(self._ledger, lambda: _remembered_by(guard))
+        zone = (book.settings.get(PREFERENCES) or {}).get("zone")
+        if zone:
+            clock.use_zone(zone)
         self._pump = Pump(
             machine_of(config, digest, clock.speed),
             book,
@@ -478,12 +506,14 @@ class Program:
                 effects, wake_ns = self._pump.turn(self._clock.monotonic_ns(), events)
                 for effect in effects:
                     self._do(effect)
+                if self._sensor is not None:
+                    self._sensor.look_every(self._pump.look_ms)
                 self._feed_watchdog()
         finally:
             self._alive.ending.set()
             self._pins.end()
             if self._sensor is not None:
-                self._sensor.ending.set()
+                self._sensor.end()
             self._server.close()
             self._ledger_thread.end()
             if self._exit is None:
@@ -593,6 +623,9 @@ class Program:
                 self._reply(token, answer)
             case m.Publish(snapshot):
                 self._server.publish(snapshot)
+            case m.UseZone(zone):
+                self._clock.use_zone(zone)
+                self._clock_read_ns = 0
             case m.Ready(ok):
                 _log.info("ready%s", "" if ok else ", and not able to deliver: see pumpctl status")
                 self._notifier.say("READY=1")
@@ -732,6 +765,8 @@ def machine_of(config: Config, digest: str, speed: int) -> Machine:
         pids=(("pumpd", os.getpid()),),
         signals=safety.signals,
         guarded=GUARDED,
+        zone=config.pump.zone,
+        zones=known_zones(),
         line=Line(
             table.bore_um,
             table.concentration_u_per_ml,
@@ -756,6 +791,8 @@ def users_of(config: Config) -> dict[Role, set[int]]:
 
     users = {
         Role.OBSERVE: uids("observe", config.users.observe),
+        # Whoever may dose may hand in a reading too; the keeper may do that and nothing else.
+        Role.REPORT: uids("report", [*config.users.report, *config.users.operate]),
         Role.OPERATE: uids("operate", config.users.operate),
         Role.SETTINGS: uids("settings", config.users.settings),
     }

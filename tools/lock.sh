@@ -21,6 +21,9 @@ lock() {
     --output-file "requirements/$target.txt" "$@" pyproject.toml requirements/build.in
 }
 
-lock test --extra test --extra dev "$@"
-lock base --constraints requirements/test.txt "$@" # the same versions: base is a part of test
-lock pi-lgpio --extra pi-lgpio --constraints requirements/test.txt "$@" # base, with lgpio where apt has none
+lock test --extra ui --extra test --extra dev "$@"
+# The same versions: base is a part of test. The demo opens the touchscreen, so base has it too.
+lock base --extra ui --constraints requirements/test.txt "$@"
+# What sudo ./install.sh takes: with serial ports and I2C, and with lgpio where apt has none.
+lock machine --extra ui --extra instruments --constraints requirements/test.txt "$@"
+lock machine-lgpio --extra ui --extra instruments --extra pi-lgpio --constraints requirements/machine.txt "$@"

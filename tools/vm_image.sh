@@ -21,7 +21,7 @@ fail() { # fail STATUS LINE...
 }
 
 # What the folder holds is decided by these files: changed, it is prepared anew.
-stamp=$(cat "$root"/requirements/base.txt "$root"/tools/install/{packages,release}.sh "${BASH_SOURCE[0]}" | sha256sum)
+stamp=$(cat "$root"/requirements/machine.txt "$root"/tools/install/{packages,release}.sh "${BASH_SOURCE[0]}" | sha256sum)
 image=$store/$suite-${stamp:0:12}
 if [[ -f $image/whole && -n $(find "$image/whole" -mtime -14) ]]; then
   printf '%s\n' "$image"

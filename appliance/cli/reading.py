@@ -10,6 +10,7 @@ from uuid import UUID
 
 import click
 
+from appliance.cli.glucose import glucose_words
 from appliance.cli.session import (
     AGO,
     Exit,
@@ -113,6 +114,10 @@ def status_lines(snapshot: Snapshot, name: str) -> list[str]:
         row("temp", temp_words(snapshot.temp))
     if snapshot.iob_uu is not None:
         row("on board", on_board_words(snapshot.iob_uu))
+    if snapshot.glucose is not None and (
+        snapshot.glucose.state != "none" or snapshot.glucose.finger
+    ):
+        row("glucose", glucose_words(snapshot.glucose))
     row("bolus", _bolus_words(snapshot.bolus) if snapshot.bolus else "none")
     if snapshot.extended is not None:
         left = in_words(snapshot.extended.left_s)

@@ -26,11 +26,13 @@ from appliance.client.keeper import KeeperClient
 from appliance.client.messages import (
     Alarm,
     Dose,
+    Glucose,
     HistoryRow,
     Limits,
     Reason,
     Review,
     Segment,
+    SensorReading,
     Snapshot,
 )
 from appliance.client.places import Places, register_demo, running_demos, unregister_demo
@@ -45,6 +47,7 @@ __all__ = [
     "BenchStatus",
     "Busy",
     "Dose",
+    "Glucose",
     "HistoryRow",
     "KeeperClient",
     "Limits",
@@ -60,6 +63,7 @@ __all__ = [
     "Refused",
     "Review",
     "Segment",
+    "SensorReading",
     "SeveralDemos",
     "Snapshot",
     "WrongVersion",

@@ -34,8 +34,14 @@ from appliance.client.messages import (
     Dose,
     DoseLookupParams,
     FullSegment,
+    Glucose,
+    GlucoseEnterParams,
+    GlucoseReportParams,
+    GlucoseSetParams,
+    GlucoseShown,
     Insulin,
     InsulinParams,
+    LedgerReportParams,
     Limits,
     LimitsShown,
     Method,
@@ -43,6 +49,7 @@ from appliance.client.messages import (
     PinClearParams,
     PinSetParams,
     PinUnlockParams,
+    PreferencesSetParams,
     Presets,
     QuickParams,
     RemindersSetParams,
@@ -50,6 +57,7 @@ from appliance.client.messages import (
     Review,
     Segment,
     SegmentShown,
+    SensorReading,
     SignalsConfirmParams,
     Snapshot,
     Speed,
@@ -201,6 +209,31 @@ class PumpClient:
         if not isinstance(listed, list):
             raise ProtocolFault("the answer has no list of alarms")
         return [Alarm.of(alarm) for alarm in listed]
+
+    def glucose(self) -> GlucoseShown:
+        """Return glucose now, and the readings of the last three hours."""
+        return GlucoseShown.of(self._rpc.call("glucose.show", Nothing()))
+
+    def enter_glucose(self, mg_dl: int, reading_id: str | None = None) -> Glucose:
+        """Enter a fingerstick of now; the same id is the same fingerstick."""
+        params = GlucoseEnterParams(id=reading_id or str(uuid4()), mg_dl=mg_dl)
+        return Glucose.of(self._rpc.call("glucose.enter", params)["glucose"])
+
+    def report_glucose(self, source: str, readings: Sequence[SensorReading]) -> int:
+        """Hand in readings of a sensor, oldest first; return how many were new to the pump."""
+        params = GlucoseReportParams(source=source, readings=list(readings))
+        kept = self._rpc.call("glucose.report", params).get("kept")
+        if not isinstance(kept, int):
+            raise ProtocolFault("the answer does not say how many readings were kept")
+        return kept
+
+    def report_ledger(self, seq: int, text: str) -> None:
+        """Say what a full check found wrong with the ledger: the pump raises an alarm."""
+        self._rpc.call("ledger.report", LedgerReportParams(seq=seq, text=text[:400]))
+
+    def set_glucose(self, params: GlucoseSetParams) -> None:
+        """Change the settings of glucose that are named."""
+        self._rpc.call("glucose.set", params)
 
     # --- doses --------------------------------------------------------------------------------
 
@@ -534,6 +567,14 @@ class PumpClient:
     def set_reminders(self, reminders: RemindersSetParams) -> None:
         """Set the reminders that are named; None leaves one as it is."""
         self._rpc.call("reminders.set", reminders)
+
+    def preferences(self) -> dict[str, Any]:
+        """Return what was chosen of language, theme, speed, zone, fluid, syringe; else None."""
+        return dict(self._rpc.call("preferences.show", Nothing())["preferences"])
+
+    def set_preferences(self, preferences: PreferencesSetParams) -> None:
+        """Choose what is named; None leaves one as it is."""
+        self._rpc.call("preferences.set", preferences)
 
     def snooze(self, minutes: int) -> int:
         """Answer every reminder that stands for so many minutes; return how many those are."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 
 from appliance.client.messages import Dose, Review
+from appliance.domain.glucose import format_glucose, parse_glucose
 from appliance.domain.units import (
     MIN_PER_DAY,
     NS_PER_S,
@@ -28,11 +29,13 @@ __all__ = [
     "UU_PER_U",
     "format_dose",
     "format_exact",
+    "format_glucose",
     "format_rate",
     "in_words",
     "minute_words",
     "parse_ago_s",
     "parse_dose",
+    "parse_glucose",
     "parse_minute",
     "parse_rate",
     "parse_reservoir",

@@ -41,6 +41,7 @@ class AlarmCode(StrEnum):
     HISTORY_UNKNOWN = "A16"
     CLOCK_STEPPED = "A17"
     SELF_TEST = "A18"
+    RECORD_DAMAGED = "A19"
     CHANNEL_LOST = "A30"
     DELIVERY_STOPPED = "A31"
     AUTO_OFF_SOON = "A32"
@@ -139,6 +140,14 @@ TABLE: Mapping[AlarmCode, AlarmKind] = {
         Priority.HIGH,
         "Self-test failed",
         ("Every reason is listed: pumpctl status.", "Then resume."),
+    ),
+    AlarmCode.RECORD_DAMAGED: AlarmKind(
+        Priority.HIGH,
+        "The record is damaged",
+        (
+            "A row of the ledger is not what was written: the next start would stay down on it.",
+            "Keep the file and its backups for study; look at the disk.",
+        ),
     ),
     AlarmCode.CHANNEL_LOST: AlarmKind(
         Priority.MEDIUM,

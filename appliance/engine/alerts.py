@@ -32,7 +32,9 @@ from appliance.engine.messages import Asked
 _SETTING = "alerts"
 _LOOK_NS = 500 * NS_PER_MS
 _STOPPED = (PumpState.SUSPENDED, PumpState.FAULTED, PumpState.INHIBITED, PumpState.STOPPED)
-_NO_HAND = frozenset({"status", "subscribe", "heartbeat", "alarms", "dose.lookup"})
+_NO_HAND = frozenset(
+    {"status", "subscribe", "heartbeat", "alarms", "dose.lookup", "glucose.report", "ledger.report"}
+)
 """What programs ask by themselves: it shows nobody at the pump."""
 
 

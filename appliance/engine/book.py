@@ -7,6 +7,7 @@ the rows since.
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -25,6 +26,7 @@ _SITES = 20
 _BUCKET_NS = 60_000_000_000
 _SCHEDULE_ROWS = 500
 _DAY_NS = 24 * 3_600_000_000_000
+_READINGS = 320  # a day and a bit of one sensor
 
 
 @dataclass(slots=True)
@@ -166,6 +168,25 @@ class ScheduleRow:
 
 
 @dataclass(slots=True)
+class GlucoseRow:
+    """A reading of a glucose sensor, or a fingerstick, at the instant when it was measured."""
+
+    boot: str
+    mono_ns: int
+    utc_ns: int
+    clock: str
+    mg_dl: int
+    reading: str
+    source: str
+    id: str
+
+    @property
+    def stamp(self) -> Stamp:
+        """Return when it was measured."""
+        return Stamp(self.boot, self.mono_ns, self.utc_ns, self.clock)
+
+
+@dataclass(slots=True)
 class Book:
     """The sum of the rows up to ``seq``."""
 
@@ -185,6 +206,8 @@ class Book:
     run_leased_steps: int = 0
     run_confirmed_steps: int = 0
     run_maximum_steps: int = 0
+    run_closed_confirmed_steps: int = 0
+    run_closed_maximum_steps: int = 0
     programmes: dict[str, int] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     doses: dict[str, Dose] = field(default_factory=dict)
@@ -201,6 +224,11 @@ class Book:
     kinds: dict[str, str] = field(default_factory=dict)
     placed: dict[str, int] = field(default_factory=dict)
     schedule: deque[ScheduleRow] = field(default_factory=deque)
+    reminders_due: list[list[Any]] = field(default_factory=list)
+    reminded_of: str = ""
+    site_quiet_until_ns: int = 0
+    last_stamp: list[Any] = field(default_factory=lambda: [0, ""])
+    glucose: deque[GlucoseRow] = field(default_factory=deque)
 
     # ------------------------------------------------------------------ the fold
 
@@ -208,10 +236,12 @@ class Book:
         """Take one durable row into account."""
         self.seq = row.seq
         body = row.entry.body
+        self.last_stamp = [row.entry.utc_ns, row.entry.clock]
         match row.entry.kind:
             case "checkpoint":
                 self._restore(body["book"])
                 self.seq = row.seq
+                self.last_stamp = [row.entry.utc_ns, row.entry.clock]
             case "start":
                 self.clean = False
             case "end":
@@ -219,6 +249,7 @@ class Book:
             case "run":
                 self.run = body["run"]
                 self.run_leased_steps = self.run_confirmed_steps = self.run_maximum_steps = 0
+                self.run_closed_confirmed_steps = self.run_closed_maximum_steps = 0
                 self.programmes = {}
             case "state":
                 self.state = body["to"]
@@ -247,6 +278,10 @@ class Book:
                 self._temp(row)
             case "schedule":
                 self._schedule(row)
+            case "reminder":
+                self._reminder(row)
+            case "glucose":
+                self._glucose(row)
             case _:
                 pass
 
@@ -378,6 +413,31 @@ class Book:
         ):
             self.schedule.popleft()
 
+    def _glucose(self, row: Row) -> None:
+        """Keep a reading where it belongs: one that comes late stands before newer ones."""
+        entry, body = row.entry, row.entry.body
+        age_ns = body["age_s"] * 1_000_000_000
+        reading = GlucoseRow(
+            entry.boot_id,
+            entry.mono_ns - age_ns,
+            entry.utc_ns - age_ns,
+            entry.clock,
+            body["mg_dl"],
+            body["reading"],
+            body["source"],
+            body["id"],
+        )
+        at = len(self.glucose)
+        while (
+            at
+            and self.glucose[at - 1].boot == reading.boot
+            and (self.glucose[at - 1].mono_ns > reading.mono_ns)
+        ):
+            at -= 1
+        self.glucose.insert(at, reading)
+        while len(self.glucose) > _READINGS:
+            self.glucose.popleft()
+
     def _bucket(self, row: Row) -> Spent:
         """Return the minute of a row, at its latest instant; what is over a day old is dropped."""
         entry = row.entry
@@ -416,6 +476,9 @@ class Book:
             "why",
         ):
             setattr(dose, name, body[name])
+        if dose.run == self.run:
+            self.run_closed_confirmed_steps += dose.confirmed_steps
+            self.run_closed_maximum_steps += dose.maximum_steps
         programme = str(dose.programme)
         self.programmes.pop(programme, None)
         placed = self.placed.pop(programme, 0)
@@ -432,6 +495,9 @@ class Book:
         self.next_alarm = max(self.next_alarm, number + 1)
         if body["event"] == "raised":
             self.alarms[number] = AlarmRow(number, body["code"], body["text"], row.entry.utc_ns)
+            said = [one for one in self.reminders_due if one[3:] == [body["code"], body["text"]]]
+            if said:
+                self.reminders_due.remove(said[0])
             return
         alarm = self.alarms.get(number)
         if alarm is None:  # acknowledged and cleared before: saying it again changes nothing
@@ -446,6 +512,15 @@ class Book:
             alarm.active, alarm.acknowledged = False, True
         if alarm.acknowledged and not alarm.active:
             del self.alarms[number]
+
+    def _reminder(self, row: Row) -> None:
+        """Keep what has fallen due until it is said: boot, both instants, code and text."""
+        body = row.entry.body
+        self.reminders_due.append(
+            [row.entry.boot_id, body["at_mono_ns"], body["at_utc_ns"], body["code"], body["text"]]
+        )
+        self.reminded_of = body["of"] or self.reminded_of
+        self.site_quiet_until_ns = body["quiet_until_ns"] or self.site_quiet_until_ns
 
     def _set_change(self, row: Row) -> None:
         """Keep when each part was last changed, where the sites were, and what was wasted."""
@@ -491,11 +566,16 @@ class Book:
         raw: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
         for name in ("programmes", "settings", "kinds", "placed"):
             raw[name] = dict(raw[name])
+        # The row is written later than this: nothing in it may be changed meanwhile.
+        raw["set_change"] = copy.deepcopy(self.set_change)
+        for name in ("blocked", "reminders_due"):
+            raw[name] = [list(one) for one in raw[name]]
         raw["doses"] = {key: _plain(one) for key, one in self.doses.items()}
         raw["leases"] = {str(key): _plain(one) for key, one in self.leases.items()}
         raw["alarms"] = {str(key): _plain(one) for key, one in self.alarms.items()}
         raw["spent"] = [_plain(one) for one in self.spent]
         raw["schedule"] = [_plain(one) for one in self.schedule]
+        raw["glucose"] = [_plain(one) for one in self.glucose]
         raw["temp"] = _plain(self.temp) if self.temp is not None else None
         return {"book": raw}
 
@@ -506,11 +586,14 @@ class Book:
             "alarms": {int(key): AlarmRow(**one) for key, one in raw["alarms"].items()},
             "spent": deque(Spent(**one) for one in raw["spent"]),
             "schedule": deque(ScheduleRow(**one) for one in raw.get("schedule", [])),
+            "glucose": deque(GlucoseRow(**one) for one in raw.get("glucose", [])),
             "programmes": dict(raw["programmes"]),
             "kinds": dict(raw.get("kinds", {})),
             "placed": dict(raw.get("placed", {})),
             "settings": dict(raw["settings"]),
-            "set_change": dict(raw.get("set_change", {})),
+            "set_change": copy.deepcopy(raw.get("set_change", {})),
+            "blocked": [list(one) for one in raw.get("blocked", [])],
+            "reminders_due": [list(one) for one in raw.get("reminders_due", [])],
             "temp": TempRow(**raw["temp"]) if raw.get("temp") else None,
         }
         for one in fields(self):  # a checkpoint of an older version says less: the rest is as new
@@ -518,6 +601,8 @@ class Book:
                 setattr(self, one.name, nested.get(one.name, raw.get(one.name)))
 
 
-def _plain(one: Dose | LeaseRow | AlarmRow | Spent | ScheduleRow | TempRow) -> dict[str, Any]:
+def _plain(
+    one: Dose | LeaseRow | AlarmRow | Spent | ScheduleRow | TempRow | GlucoseRow,
+) -> dict[str, Any]:
     """Return the fields as they are now; ``asdict`` takes ten times as long for the same."""
     return {name: getattr(one, name) for name in one.__slots__}

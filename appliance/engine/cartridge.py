@@ -113,6 +113,7 @@ class CartridgeDesk(Desk):
             "last": change.get("event"),
             "to_do": NEXT.get(change.get("event", "")),
             "running": running[0].value if running else None,
+            "dose": self._running_dose(),
             "reservoir_age_h": age_h("reservoir"),
             "tubing_age_h": age_h("tubing"),
             "cannula_age_h": age_h("cannula"),
@@ -121,6 +122,11 @@ class CartridgeDesk(Desk):
                 for part in ("prime", "cannula", "left")
             },
         }
+
+    def _running_dose(self) -> dict[str, Any] | None:
+        """Return the record, so far, of the step that runs; None where none does."""
+        dose = self._c.book.doses.get(self._job[1].request_id) if self._job else None
+        return None if dose is None else dict(dose.record())
 
     def _show(self, asked: Asked) -> None:
         sites = self._c.book.set_change.get("sites", [])

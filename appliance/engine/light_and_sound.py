@@ -197,6 +197,11 @@ class LightAndSoundDesk(Desk):
 
     # ------------------------------------------------------------------ feedback
 
+    @property
+    def watches(self) -> bool:
+        """Say whether a lamp or the buzzer is to be seen on: in a check, or for an alarm."""
+        return self._check_since_ns is not None or bool(self._alarms.shown.priority)
+
     def hear_feedback(self, flags: int) -> None:
         """Take one reading of what draws current now."""
         self._has_feedback = True

@@ -237,7 +237,7 @@ class Motor:
         job.shift_ns, job.slips = ended.shift_ns, ended.slips
         follower = next((one for one in self.jobs.values() if one.follows == job.number), None)
         handed_on = ended.reason == End.DONE and follower is not None and follower.given
-        if not handed_on:
+        if not handed_on and job.motion is not Motion.REWIND:
             finished = job.steps != NO_LIMIT and job.issued_steps >= job.steps
             self.carry += (
                 job.remainder * NS_PER_H if finished else whole(ended.carry_high, ended.carry_low)
@@ -278,7 +278,10 @@ class Motor:
         return self.counted.doubtful_steps if self.counted and self._c.machine.readback else 0
 
     def bounds(self) -> Bounds:
-        """Return the run's bounds as they stand: exact at a clean end, else what leases allow."""
+        """Return the run's bounds as they stand: exact at a clean end, else what leases allow.
+
+        While it steps, more may have gone out than it has told: every open lease counts in full.
+        """
         leased = self.leases[-1].end if self.leases else self._leased
         confirmed = min(self.counted_steps, self.issued_steps if self.final else leased)
         return Bounds(confirmed, max(self._maximum_steps(leased), confirmed))
@@ -288,6 +291,8 @@ class Motor:
         counted = self.counted_steps
         if self.final:
             return max(self.issued_steps, min(counted, leased))
+        if self.phase in (Phase.ACTIVE, Phase.RELEASING):
+            return leased
         if self._c.machine.readback and self.guard_whole:
             return min(max(counted + self.doubtful_steps, self.issued_steps), leased)
         return leased

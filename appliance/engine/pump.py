@@ -24,6 +24,7 @@ from appliance.engine.book import Book
 from appliance.engine.cartridge import CartridgeDesk
 from appliance.engine.context import Context, Machine
 from appliance.engine.desk import Desk
+from appliance.engine.glucose import GlucoseDesk
 from appliance.engine.light_and_sound import LightAndSoundDesk
 from appliance.engine.line import LineDesk
 from appliance.engine.lock import LockDesk
@@ -64,7 +65,9 @@ from appliance.engine.messages import (
 )
 from appliance.engine.motor import Job, Motor, Phase, never_begun
 from appliance.engine.onboard import OnBoardDesk
+from appliance.engine.preferences import PreferencesDesk
 from appliance.engine.profiles import ProfileDesk
+from appliance.engine.record import RecordDesk
 from appliance.engine.recovery import Witness
 from appliance.engine.reminders import RemindersDesk
 from appliance.engine.selftest import SelfTest
@@ -96,6 +99,9 @@ _CHECKPOINT_ROWS = 1_000
 _BUTTON_NS = NS_PER_S
 _PART: Mapping[str, str] = {DoseKind.BOLUS.value: "now", DoseKind.EXTENDED.value: "extended"}
 _PUBLISH_EVERY_NS = 50_000_000
+_LOOK_CLOSELY_MS = 50
+_LOOK_AT_BASAL_MS = 100
+_LOOK_AT_REST_MS = 250
 
 _ALARM_OF_END: Mapping[End, tuple[AlarmCode, str]] = {
     End.LATE: (AlarmCode.TIMING_FAULT, "a step came more than 200 ms late"),
@@ -191,7 +197,10 @@ class Pump:
             self._lock,
             self._cartridge,
             RemindersDesk(self._c, self._alarms),
+            PreferencesDesk(self._c),
             ProfileDesk(self._c, self._basal),
+            GlucoseDesk(self._c),
+            RecordDesk(self._c, self._alarms),
             self._on_board,
             TempDesk(self._c, self._temp, self._basal, lambda: self.state),
         )
@@ -266,6 +275,8 @@ class Pump:
     # ------------------------------------------------------------------ hearing
 
     def _hear(self, event: Event) -> None:
+        if self._watched and not self._c.changed:
+            self._c.changed = self._is_news(event)
         match event:
             case ClockRead(reading):
                 self._read_clock(reading)
@@ -324,7 +335,27 @@ class Pump:
                 self._ending = self._ending or why
             case _:
                 pass
-        self._c.changed = True
+
+    def _is_news(self, event: Event) -> bool:
+        """Say whether clients are shown something new at once.
+
+        A pump at rest hears the same totals many times a second. What a reading of force or clock
+        leads to is written, and that is news; the reading itself is shown once a second.
+        """
+        match event:
+            case ClockRead() | Feedback() | Force():
+                return False
+            case FromStepper(_, Progress() as now):
+                before = self._motor.progress
+                return before is None or _shown_of(now) != _shown_of(before)
+            case FromStepper(_, ProgrammeTotal(number=number, issued_steps=issued_steps)):
+                job = self._motor.jobs.get(number)
+                return job is None or job.issued_steps != issued_steps
+            case FromGuard(Counted() as counted):
+                last = self._motor.counted
+                return last is None or _counts_of(counted) != _counts_of(last)
+            case _:
+                return True
 
     def _hear_stepper(self, record: Record) -> None:
         self._test.hear(record)
@@ -764,13 +795,13 @@ class Pump:
         if not self._motor.ready_to_close():
             return
         jobs = [one for one in self._motor.jobs.values() if not one.closing]
+        entries: list[Entry] = self._motor.closing_entries()
         bodies = []
         for job in jobs:
             job.closing = True
             nothing = Bounds(0, 0)
             bounds = self._motor.job_bounds(job) if job.given else nothing
             bodies.append(self._closed_body(job, bounds))
-        entries: list[Entry] = self._motor.closing_entries()
         entries += [self._c.entry("closed", body) for body in bodies]
         if not entries:
             self._closed([])
@@ -1081,6 +1112,22 @@ class Pump:
         return shown
 
     @property
+    def look_ms(self) -> int:
+        """Return how often force and feedback want to be read now, in real milliseconds.
+
+        From the threshold to the stop may take 200 ms (SR-26): basal leaves half of that, and moves
+        the plunger little meanwhile. At rest nothing presses; lamps and buzzer are watched closely
+        while they are on.
+        """
+        if self._signals.watches:
+            return _LOOK_CLOSELY_MS
+        if self._motor.phase in (Phase.OFF, Phase.IDLE):
+            return _LOOK_AT_REST_MS
+        basal = DoseKind.BASAL.value
+        alone = all(job.kind == basal for job in self._motor.jobs.values())
+        return _LOOK_AT_BASAL_MS if alone else _LOOK_CLOSELY_MS
+
+    @property
     def settled(self) -> bool:
         """Say whether nothing is under way that only the next look can end: no self-test, no
         recovery, no release of the motor, and no request that waits for one of them.
@@ -1105,6 +1152,17 @@ class Pump:
         wakes_ns = [desk.wake_ns() for desk in self._waking]
         self._schedule_wake_ns = min(self._basal.wake_ns(), self._alarms.wake_ns(), *wakes_ns)
         return max(self._c.now_ns + 1, min(self._c.now_ns + step_ns, self._schedule_wake_ns))
+
+
+def _shown_of(one: Progress) -> tuple[int, ...]:
+    """Return a total without its instant."""
+    levels = (one.enabled, one.end_stop, one.driver_fault)
+    return (one.run, one.issued_steps, one.lease_number, *levels, one.test_edges, one.stops)
+
+
+def _counts_of(one: Counted) -> tuple[int, ...]:
+    totals = (one.counted_steps, one.doubtful_steps, one.apart_edges)
+    return (one.run, *totals, one.enabled, one.button)
 
 
 def _refused(code: str, text: str) -> Refused:

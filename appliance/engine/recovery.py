@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.domain.mechanics import Mechanics
@@ -56,8 +57,7 @@ def closing_entries(context: Context, witness: Witness | None, readback: bool) -
             )
         )
     open_doses = book.open_doses
-    for dose in open_doses:
-        share = dose_bounds(book, dose, bounds, alone=len(open_doses) == 1)
+    for dose, share in zip(open_doses, dose_bounds(book, open_doses, bounds), strict=True):
         entries.append(
             context.entry(
                 "closed", closed_body(dose, share, context.machine.mechanics, witness is not None)
@@ -76,16 +76,25 @@ def run_bounds(book: Book, witness: Witness | None) -> Bounds:
     return Bounds(low, max(low, high))
 
 
-def dose_bounds(book: Book, dose: Dose, bounds: Bounds, *, alone: bool) -> Bounds:
-    """Return one dose's bounds: its own count in the last rows, and its part of what came after."""
-    known = book.programmes.get(str(dose.programme), 0)
-    programmed = dose.programmed_steps if dose.programmed_steps is not None else NO_LIMIT
-    after_low = bounds.confirmed_steps - book.run_confirmed_steps
-    after_high = bounds.maximum_steps - book.run_maximum_steps
+def dose_bounds(book: Book, doses: Sequence[Dose], bounds: Bounds) -> list[Bounds]:
+    """Return the bounds of each open dose.
+
+    Together they had what the run had, less what its closed doses had: that may be more than the
+    last count row knew. A single one had all of that; of several each its own count in that row,
+    and at most what the others leave.
+    """
+    rest_low = max(0, bounds.confirmed_steps - book.run_closed_maximum_steps)
+    rest_high = bounds.maximum_steps - book.run_closed_confirmed_steps
     uncounted = book.run_maximum_steps - book.run_confirmed_steps
-    low = max(0, known - uncounted) + (after_low if alone else 0)
-    high = min(known + after_high, programmed)
-    return Bounds(min(low, high), high)
+    lows = [max(0, book.programmes.get(str(one.programme), 0) - uncounted) for one in doses]
+    if len(doses) == 1:
+        lows = [rest_low]
+    found = []
+    for dose, low in zip(doses, lows, strict=True):
+        programmed = dose.programmed_steps if dose.programmed_steps is not None else NO_LIMIT
+        high = max(0, min(rest_high - (sum(lows) - low), programmed))
+        found.append(Bounds(min(low, high), high))
+    return found
 
 
 def closed_body(

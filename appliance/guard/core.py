@@ -63,6 +63,7 @@ class Timing:
     alive_ns: int
     feed_ns: int
     judge_ns: int
+    rest_ns: int
     late_ns: int
     silence_ns: int
     alive_lost_ns: int
@@ -85,6 +86,7 @@ class Timing:
             alive_ns=20 * ms,
             feed_ns=10 * ms,
             judge_ns=25 * ms,
+            rest_ns=50 * ms,
             late_ns=25 * ms,
             silence_ns=200 * ms,
             alive_lost_ns=2_000 * ms,
@@ -230,6 +232,7 @@ class Guard:
         self._feedback_since_ns: int | None = None
         self._button = False
         self._alive = False
+        self._fed_ns = self._judged_ns = -self._t.rest_ns
         self._next_alive_ns = 0
         self._next_judge_ns = 0
         self._waits = False
@@ -259,9 +262,9 @@ class Guard:
         for role, record in mail:
             self._read(now_ns, role, record)
         self._look_at_button(now_ns, reading)
-        if now_ns >= self._next_judge_ns:
+        if now_ns >= self._next_judge_ns or (self._may_feed(now_ns) and not self._waits):
             woke_late = self._wake_ns and now_ns - self._wake_ns > self._t.late_ns
-            self._next_judge_ns = now_ns + self._t.judge_ns
+            self._judged_ns = now_ns
             if woke_late and not self._waits:
                 self._waits = True  # one more period, and no more than one
             else:
@@ -273,6 +276,9 @@ class Guard:
         self._decide(now_ns, reading, was_on=was_on)
         self._feed(now_ns)
         self._report(now_ns)
+        rests = self._rests
+        self._next_alive_ns = self._fed_ns + (self._t.rest_ns if rests else self._t.alive_ns)
+        self._next_judge_ns = self._judged_ns + (self._t.rest_ns if rests else self._t.judge_ns)
         self._wake_ns = min(self._next_alive_ns, self._next_judge_ns)
         result = Result(
             self._outputs(now_ns),
@@ -292,6 +298,7 @@ class Guard:
         """
         self._t = timing
         self._next_alive_ns = self._next_judge_ns = self._next_report_ns = now_ns
+        self._fed_ns = now_ns - timing.feed_ns
         self._beat_ns = max(self._beat_ns, now_ns)
         self._alive_heard_ns = max(self._alive_heard_ns, now_ns)
         self._extra_sample = None
@@ -605,16 +612,29 @@ class Guard:
         if self._is_on() != was_on or (self._want and not may):
             self._to_stepper.append(Enable(int(self._is_on()), self._wish))
 
+    def _may_feed(self, now_ns: int) -> bool:
+        return now_ns >= self._fed_ns + self._t.feed_ns
+
     def _feed(self, now_ns: int) -> None:
         """Toggle ALIVE: every 20 ms by itself, and from 10 ms on with any turn that mail brought.
 
         A beat costs no wake of its own, and leaves the one-shot 40 ms for a late one instead of 30.
+        At rest, with nothing to hold the gate open for, every 50 ms do.
         """
-        fed_ns = self._next_alive_ns - self._t.alive_ns
-        if now_ns >= fed_ns + self._t.feed_ns:
+        if self._may_feed(now_ns):
             self._alive = not self._alive
-            self._toggled_ns = now_ns
-            self._next_alive_ns = now_ns + self._t.alive_ns
+            self._fed_ns = self._toggled_ns = now_ns
+
+    @property
+    def _rests(self) -> bool:
+        """Say whether ENABLE is off and wanted by nobody, nothing is shown or heard, and nothing is
+        suspected: then the next look may be later.
+        """
+        if self._enable or self._want or self._armed or self._button or self._priority:
+            return False
+        suspected = (self._missing_since_ns, self._apart_since_ns, self._feedback_since_ns)
+        quiet = self._trip is Trip.NONE and self._check_since_ns is None
+        return quiet and suspected == (None, None, None)
 
     def _outputs(self, now_ns: int) -> Outputs:
         priority = HIGH if self._trip is not Trip.NONE else self._priority

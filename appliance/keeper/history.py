@@ -33,8 +33,17 @@ _PAGE = """
         SELECT seq FROM entries INDEXED BY {index} WHERE {shown} AND seq < ? {wanted}
         ORDER BY seq DESC LIMIT ?
     ) ORDER BY seq DESC"""
-_BY_SEQ = _PAGE.format(index="entries_shown", shown=_SHOWN, wanted="")
-_BY_UTC = _PAGE.format(index="entries_shown_utc", shown=_SHOWN, wanted="AND utc_ns >= ?")
+_NO_SENSOR = "AND (kind <> 'glucose' OR json_extract(text, '$.body.reading') <> 'sensor')"
+_BY_SEQ = {
+    with_sensor: _PAGE.format(index="entries_shown", shown=_SHOWN, wanted=wanted)
+    for with_sensor, wanted in ((True, ""), (False, _NO_SENSOR))
+}
+_BY_UTC = {
+    with_sensor: _PAGE.format(
+        index="entries_shown_utc", shown=_SHOWN, wanted=f"AND utc_ns >= ? {wanted}"
+    )
+    for with_sensor, wanted in ((True, ""), (False, _NO_SENSOR))
+}
 _BY_REQUEST = _PAGE.format(index="entries_request", shown=_SHOWN, wanted="AND request_id = ?")
 _BETWEEN = "SELECT seq, text FROM entries WHERE seq > ? AND seq < ? ORDER BY seq LIMIT ?"
 _LEASES_BEFORE = (
@@ -65,8 +74,11 @@ class History:
         *,
         steps: bool = False,
         request_id: str | None = None,
+        glucose: bool = False,
     ) -> Fields:
         """Return ``rows``, newest first by sequence number, and ``next_before_seq``.
+
+        Readings of a glucose sensor are left out unless ``glucose`` asks for them.
 
         ``next_before_seq`` asks for the next page, and is None where nothing older is left. A page
         has at most 240,000 bytes as JSON, so it may be shorter than ``limit``. With ``steps`` each
@@ -81,9 +93,9 @@ class History:
         if request_id is not None:
             sql, wanted = _BY_REQUEST, [before, request_id]
         elif since_utc_ns is not None:
-            sql, wanted = _BY_UTC, [before, since_utc_ns]
+            sql, wanted = _BY_UTC[glucose], [before, since_utc_ns]
         else:
-            sql, wanted = _BY_SEQ, [before]
+            sql, wanted = _BY_SEQ[glucose], [before]
         try:
             db = self._connected()
             found = db.execute(sql, (*wanted, limit + 1))
@@ -361,6 +373,11 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     ),
     "refused": _reasons,
     "temp": _temp,
+    "reminder": lambda b: f"a reminder fell due: {b.get('text')}",
+    "glucose": lambda b: (
+        f"{b.get('mg_dl')} mg/dL by {b.get('source')}"
+        + (f", {int(b.get('age_s') or 0) // 60} min old" if int(b.get("age_s") or 0) >= 60 else "")
+    ),
     "schedule": lambda b: (
         f"the schedule asks for {format_rate(int(b.get('rate_uu_per_h') or 0))} from here on"
     ),

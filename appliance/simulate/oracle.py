@@ -13,7 +13,8 @@ from itertools import islice
 
 from appliance.domain.limits import Limits
 from appliance.ports import Row
-from appliance.records import NO_LIMIT, Direction, Ended, Lease, Programme
+from appliance.records import NO_LIMIT, Direction, Ended, Lease, Motion, Programme
+from appliance.simulate.demands import Demands
 from drivers.mock.plant import Plant
 from drivers.mock.settings import Wire
 
@@ -23,7 +24,6 @@ _TAIL_NS = 2 * _S
 _DEAD_NS = _S
 _TEST_EDGES = 4
 _TRACE_EDGES = 2_000
-_ALARM_NS = 120 * _S
 
 
 class Broken(Exception):
@@ -93,13 +93,14 @@ class Oracle:
         )
         # The ledger, folded.
         self.confirmed = self.closed_maximum = self.open_steps = 0
+        self.back_confirmed = self.back_maximum = 0
         self._leases: dict[int, tuple[int, int]] = {}
         self.intents: dict[str, int] = {}
         self._requests: dict[int, str] = {}
         self._amounts: dict[int, int | None] = {}
         self.closed: set[str] = set()
-        self._standing: dict[int, bool] = {}
-        self._alarms_ns: list[int] = []
+        self.demands = Demands()
+        self.last_kind = ""
         self.rows = 0
         # What was sent.
         self._live: dict[int, _Asked] = {}
@@ -107,7 +108,7 @@ class Oracle:
         self._asked = 0
         self._leases_sent: set[int] = set()
         # The motor.
-        self._edges = self._moved = self._skipped = 0
+        self._edges = self._moved = self._skipped = self._reversed = 0
         self._tokens = 0
         self._refilled_ns = 0
         self._idle_since_ns = 0
@@ -117,7 +118,6 @@ class Oracle:
         self.self_tests = 0
         self.guard_dead_ns: int | None = None
         self.pump_dead_ns: int | None = None
-        self._expected: list[tuple[int, int, str]] = []
         self.accepted: set[str] = set()
         self.looks = 0
 
@@ -132,13 +132,17 @@ class Oracle:
         for row in rows:
             self.rows += 1
             body = row.entry.body
+            self.last_kind = row.entry.kind
             match row.entry.kind:
                 case "lease":
                     self._leases[body["number"]] = (body["steps"], body["direction"])
                     self.open_steps += body["steps"]
                 case "count":
-                    steps, _ = self._leases.pop(body["lease"])
+                    steps, direction = self._leases.pop(body["lease"])
                     self.open_steps -= steps
+                    if direction != Direction.FORWARD:
+                        self.back_confirmed += body["confirmed_steps"]
+                        self.back_maximum += body["maximum_steps"]
                     self.confirmed += body["confirmed_steps"]
                     self.closed_maximum += body["maximum_steps"]
                     if body["maximum_steps"] > steps:
@@ -159,13 +163,11 @@ class Oracle:
                         raise Broken("SR-36", f"dose {request}: confirmed over maximum", at_ns)
                 case "run":
                     self.self_tests += 1
+                    if self._plant is not None:
+                        heard = self._plant.rises[Wire.READBACK]
+                        self.demands.new_run(self._plant.edges_sent, heard)
                 case "alarm":
-                    number = body["number"]
-                    if body["event"] == "raised":
-                        self._standing[number] = True
-                        self._alarms_ns.append(at_ns)
-                    elif body["event"] == "acknowledged":
-                        self._standing.pop(number, None)
+                    self.demands.alarm(body, at_ns)
                 case _:
                     pass
         spread = self.closed_maximum - self.confirmed
@@ -189,8 +191,8 @@ class Oracle:
         """Judge a lease on its way to the stepper."""
         if record.number not in self._leases or record.number in self._leases_sent:
             raise Broken("SR-35", f"lease {record.number} is not durable, or sent twice", at_ns)
-        if record.direction != Direction.FORWARD:
-            raise Broken("SR-33", f"lease {record.number} points back", at_ns)
+        if (record.direction == Direction.FORWARD) is (record.motion == Motion.REWIND):
+            raise Broken("SR-33", f"lease {record.number} points the wrong way", at_ns)
         self._leases_sent.add(record.number)
 
     def carried(self) -> None:
@@ -220,16 +222,15 @@ class Oracle:
     def looked_away(self, plant_ns: int, off_ns: int) -> None:
         """Hear of a power cut: the programs' clock begins anew, and nothing ran meanwhile."""
         self._refilled_ns = self._idle_since_ns = plant_ns
-        self._expected = [
-            (at_ns, until_ns + off_ns if until_ns >= plant_ns - off_ns else until_ns, what)
-            for at_ns, until_ns, what in self._expected
-        ]
+        self.demands.off(plant_ns, off_ns)
 
     def _asked_of(self, asked: _Asked, at_ns: int, shift_ns: int) -> int:
         """Return what a programme asked for, in steps * ``_step_cost``: rate by time, no more than
         the dose.
         """
         record = asked.record
+        if record.motion == Motion.REWIND:
+            return 0  # it ends where the end stop is
         span_ns = max(0, min(at_ns, record.until_ns) - record.start_ns - shift_ns)
         by_time = record.rate_uu_per_h * self._ratio_steps * span_ns
         if asked.amount_uu is None or record.steps == NO_LIMIT:
@@ -261,10 +262,16 @@ class Oracle:
     @property
     def alarms(self) -> int:
         """Return how many alarms were raised."""
-        return len(self._alarms_ns)
+        return self.demands.raised
 
-    def look(self, plant_ns: int) -> None:
-        """Judge everything as it is now."""
+    @property
+    def doses(self) -> set[int]:
+        """Return the programmes of doses that run now."""
+        live = self._live.items()
+        return {number for number, one in live if one.record.motion == Motion.DOSE}
+
+    def look(self, plant_ns: int, *, well: bool = False) -> None:
+        """Judge everything as it is now; ``well`` says that it runs and every program is up."""
         plant = self._plant
         if plant is None:
             return
@@ -280,6 +287,12 @@ class Oracle:
             raise Broken("SR-36", f"moved {moved}, maximum {maximum}", plant_ns)
         if plant.enable or self._was_on:
             self._look_at_enable(plant, plant_ns)
+        if self._readback:
+            broken = self.demands.edges(
+                plant.edges_sent, heard, plant_ns, enable=plant.enable, judged=well
+            )
+            if broken is not None:
+                raise Broken(*broken, plant_ns)
 
     def look_at_edges(self, plant_ns: int) -> None:
         """Judge the edges that are new."""
@@ -294,8 +307,11 @@ class Oracle:
         gap_ns = plant.min_gap_ns
         if gap_ns is not None and gap_ns < self._min_interval_ns:
             raise Broken("SR-23", f"two edges {gap_ns} ns apart", plant_ns)
-        if plant.steps_reverse:
-            raise Broken("SR-33", f"{plant.steps_reverse} steps back", plant_ns)
+        motions = {one.record.motion for one in self._live.values()}
+        if plant.steps_reverse != self._reversed:
+            if motions != {Motion.REWIND} or plant.syringe_in:
+                raise Broken("SR-33", f"{plant.steps_reverse} steps back", plant_ns)
+            self._reversed = plant.steps_reverse
         apart = plant.edges_while_disabled - _TEST_EDGES * self.self_tests
         if apart > self.blows + self._enable_drops:
             raise Broken("SR-29", f"{apart} edges without ENABLE, beside the test's", plant_ns)
@@ -311,6 +327,8 @@ class Oracle:
             self._refilled_ns = plant_ns
         elif steps == new <= _TRACE_EDGES:
             first_ns = self._no_burst(plant, new, plant_ns)
+        if motions and Motion.DOSE not in motions:
+            return  # what primes a set is no dose
         for window in self._windows:
             window.add(first_ns, steps)
             if window.steps * self._ratio_uu > window.limit_uu * self._ratio_steps:
@@ -349,11 +367,6 @@ class Oracle:
 
     # ------------------------------------------------------------------ liveness
 
-    def expect_alarm(self, what: str, at_ns: int) -> None:
-        """Expect an alarm that stands now, or comes within two minutes."""
-        if not self._standing:
-            self._expected.append((at_ns, at_ns + _ALARM_NS, what))
-
     def finish(self, plant_ns: int) -> None:
         """Judge the whole run at its end."""
         open_doses = sorted(self.accepted - self.closed)
@@ -361,9 +374,10 @@ class Oracle:
             raise Broken(
                 "liveness", f"bolus {open_doses[0]} was accepted and never ended", plant_ns
             )
-        for at_ns, until_ns, what in self._expected:
-            if not any(at_ns <= one <= until_ns for one in self._alarms_ns):
-                raise Broken("liveness", f"no alarm after {what}", at_ns)
-        if self._exact and abs(self.asked_steps - self._moved) > self._quantum:
-            text = f"asked for {self.asked_steps} steps, moved {self._moved}"
+        unanswered = self.demands.unanswered(plant_ns)
+        if unanswered is not None:
+            raise Broken("alarm", *unanswered)
+        moved = self._moved - self._reversed
+        if self._exact and abs(self.asked_steps - moved) > self._quantum:
+            text = f"asked for {self.asked_steps} steps, moved {moved}"
             raise Broken("count", text, plant_ns)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,6 +21,7 @@ from appliance.config import fault_sentences
 from appliance.domain.basal import Profile, Segment
 from appliance.domain.limits import Limits, faults_of
 from appliance.domain.mechanics import Mechanics
+from appliance.domain.temp import MAX_PERCENT, MAX_TEMP_S, MIN_TEMP_S
 from appliance.domain.units import NS_PER_MS, NS_PER_S
 from appliance.errors import BadConfiguration, BadMechanics, BadProfile
 from drivers.mock.faults import BadFault, checked
@@ -26,6 +30,7 @@ CEILINGS = Limits(25_000_000, 60_000_000, 300_000_000, 35_000_000, 3_600)
 _AT = re.compile(
     r"([0-9]{1,4})d ([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9])(?:\.([0-9]{3}))?)?"
 )
+_WAYS = ("at", "daily", "per_day", "every_days", "at_write")
 _DAILY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
@@ -44,7 +49,26 @@ def _minute(raw: object) -> object:
     return int(found[1]) * 60 + int(found[2])
 
 
+@lru_cache(maxsize=1)
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _zone(raw: object) -> object:
+    if not isinstance(raw, str) or raw not in _zones():
+        raise ValueError('is no time zone: a name such as "Europe/Berlin" or "UTC"')
+    return raw
+
+
+def _day(raw: object) -> object:
+    if type(raw) is not date or not 2026 <= raw.year <= 2099:
+        raise ValueError("is no day: YYYY-MM-DD, from 2026-01-01 to 2099-12-31")
+    return raw
+
+
 Instant = Annotated[int, BeforeValidator(_instant)]
+Zone = Annotated[str, BeforeValidator(_zone)]
+Day = Annotated[date, BeforeValidator(_day)]
 MinuteOfDay = Annotated[int, BeforeValidator(_minute)]
 Seconds = Annotated[float, Field(ge=0.001, le=864_000)]
 Amount = Annotated[int, Field(ge=50_000, le=25_000_000)]
@@ -85,6 +109,7 @@ class MachineTable(_Table):
     stop_button: bool = True
     lease_uu: Annotated[int, Field(ge=10_000, le=100_000)] = 50_000
     restart_s: Seconds = 2.0
+    clock_synchronised: bool = False
 
 
 class LimitsTable(_Table):
@@ -107,6 +132,9 @@ class UserTable(_Table):
     resumes: bool = True
     acknowledge_after_s: Seconds = 30.0
     change_below_uu: Annotated[int, Field(ge=0, le=100_000_000)] = 20_000_000
+    change: Literal["declared", "guided"] = "declared"
+    prime_uu: Annotated[int, Field(ge=50_000, le=10_000_000)] = 5_000_000
+    cannula_uu: Annotated[int, Field(ge=50_000, le=2_000_000)] = 500_000
 
 
 class BasalTable(_Table):
@@ -116,17 +144,47 @@ class BasalTable(_Table):
     rate_uu_per_h: Annotated[int, Field(ge=0, le=35_000_000)]
 
 
-class BolusTable(_Table):
-    """A bolus at an instant, every day at a time, or so many a day at times from the seed."""
+class Often(_Table):
+    """When something happens: at an instant, every day at a time, so many times a day, or about
+    once in so many days, the last two at instants from the seed.
+    """
 
     at: Instant | None = None
     daily: MinuteOfDay | None = None
     per_day: Annotated[int, Field(ge=1, le=48)] | None = None
+    every_days: Annotated[float, Field(ge=0.01, le=1_000)] | None = None
+
+
+class BolusTable(Often):
+    """A bolus: normal, or ``extended_percent`` of it over a while."""
+
     amount_uu: Amount
     up_to_uu: Amount | None = None
+    extended_percent: Annotated[int, Field(ge=0, le=100)] = 0
+    over_s: Annotated[int, Field(ge=900, le=28_800)] | None = None
+    over_up_to_s: Annotated[int, Field(ge=900, le=28_800)] | None = None
     speed: Literal["slow", "normal", "fast"] = "normal"
     asks: Annotated[int, Field(ge=1, le=5)] = 1
     stop_after_s: Seconds | None = None
+    stops: Literal["bolus", "now", "extended"] = "bolus"
+
+
+class TempTable(Often):
+    """A temporary basal: ``value`` is a percentage, or a rate in microunits per hour."""
+
+    kind: Literal["percent", "rate"]
+    value: Annotated[int, Field(ge=0, le=35_000_000)]
+    up_to_value: Annotated[int, Field(ge=0, le=35_000_000)] | None = None
+    duration_s: Annotated[int, Field(ge=MIN_TEMP_S, le=MAX_TEMP_S)]
+    up_to_s: Annotated[int, Field(ge=MIN_TEMP_S, le=MAX_TEMP_S)] | None = None
+    cancel_after_s: Seconds | None = None
+
+
+class SuspendTable(Often):
+    """Delivery is suspended, and resumed after a while."""
+
+    for_s: Annotated[int, Field(ge=1, le=86_400)]
+    up_to_s: Annotated[int, Field(ge=1, le=86_400)] | None = None
 
 
 class FaultTable(_Table):
@@ -138,17 +196,23 @@ class FaultTable(_Table):
     parameters: dict[str, int | float | str] = {}
 
 
-class ClockStepTable(_Table):
+class ClockStepTable(Often):
     """The wall clock is set."""
 
-    at: Instant
     step_s: Annotated[int, Field(ge=-315_360_000, le=315_360_000)]
+    up_to_s: Annotated[int, Field(ge=-315_360_000, le=315_360_000)] | None = None
 
 
-class _Blow(_Table):
+class JourneyTable(_Table):
+    """Local time is another one's from now on; UTC and the monotonic clock go on."""
+
+    at: Instant
+    zone: Zone
+
+
+class _Blow(Often):
     """Something at an instant, or at a write to the ledger, counted from 1 after the setting up."""
 
-    at: Instant | None = None
     at_write: Writes | None = None
     when: Literal["before", "after"] = "before"
 
@@ -166,11 +230,10 @@ class PowerCutTable(_Blow):
     guard_file_is_behind: bool = False
 
 
-class FreezeTable(_Table):
+class FreezeTable(Often):
     """A program stands still."""
 
     who: Literal["pumpd", "stepper", "guard"]
-    at: Instant
     for_s: Seconds
 
 
@@ -195,14 +258,19 @@ class Scenario(_Table):
     name: Annotated[str, Field(min_length=1, max_length=60)] = "scenario"
     days: Annotated[float, Field(ge=0.001, le=36_600)]
     seed: Annotated[int, Field(ge=0, le=2**62)] = 1
+    starts: Day = date(2027, 1, 15)
+    zone: Zone = "UTC"
     mechanics: MechanicsOf = MechanicsOf()
     machine: MachineTable = MachineTable()
     limits: LimitsTable = LimitsTable()
     user: UserTable = UserTable()
     basal: Annotated[list[BasalTable], Field(min_length=1, max_length=48)]
     bolus: list[BolusTable] = []
+    temp: list[TempTable] = []
+    suspend: list[SuspendTable] = []
     fault: list[FaultTable] = []
     clock_step: list[ClockStepTable] = []
+    journey: list[JourneyTable] = []
     crash: list[CrashTable] = []
     power_cut: list[PowerCutTable] = []
     freeze: list[FreezeTable] = []
@@ -220,6 +288,14 @@ class Scenario(_Table):
     def profile(self) -> Profile:
         """Return the basal profile. Raises BadProfile."""
         return Profile("Day", tuple(Segment(one.start, one.rate_uu_per_h) for one in self.basal))
+
+    @property
+    def midnight_utc_ns(self) -> int:
+        """Return the instant at which it begins: 00:00 of local time on its first day."""
+        begins = datetime(
+            self.starts.year, self.starts.month, self.starts.day, tzinfo=ZoneInfo(self.zone)
+        )
+        return int(begins.timestamp()) * NS_PER_S
 
     @property
     def disturbed(self) -> bool:
@@ -249,32 +325,68 @@ def _unfit(one: Scenario) -> list[str]:
                 f"basal.{at}.rate_uu_per_h = {segment.rate_uu_per_h} is out of range: "
                 f"0 to limits.max_basal_uu_per_h = {limits.max_basal_uu_per_h}"
             )
+    faults += _when_faults(one)
     for at, bolus in enumerate(one.bolus):
-        given = [name for name in ("at", "daily", "per_day") if getattr(bolus, name) is not None]
-        if len(given) != 1:
-            faults.append(f"bolus.{at} has {len(given)} of at, daily and per_day: exactly one")
-        if bolus.up_to_uu is not None and bolus.up_to_uu < bolus.amount_uu:
-            faults.append(
-                f"bolus.{at}.up_to_uu = {bolus.up_to_uu} is out of range: "
-                f"from amount_uu = {bolus.amount_uu} on"
-            )
+        faults += _order_fault(f"bolus.{at}", bolus, "amount_uu", "up_to_uu")
         for name in ("amount_uu", "up_to_uu"):
             amount_uu = getattr(bolus, name)
             if amount_uu is not None and amount_uu % 10_000:
                 faults.append(f"bolus.{at}.{name} = {amount_uu} is not a multiple of 10000")
+        if (bolus.extended_percent > 0) is (bolus.over_s is None):
+            faults.append(f"bolus.{at} needs both of extended_percent and over_s, or neither")
+        faults += _order_fault(f"bolus.{at}", bolus, "over_s", "over_up_to_s")
+    for at, temp in enumerate(one.temp):
+        faults += _order_fault(f"temp.{at}", temp, "value", "up_to_value")
+        faults += _order_fault(f"temp.{at}", temp, "duration_s", "up_to_s")
+        for name in ("value", "up_to_value"):
+            number = getattr(temp, name)
+            if temp.kind == "percent" and number is not None and number > MAX_PERCENT:
+                faults.append(f"temp.{at}.{name} = {number} is out of range: 0 to {MAX_PERCENT}")
+            if temp.kind == "rate" and number is not None and number % 1_000:
+                faults.append(f"temp.{at}.{name} = {number} is not a multiple of 1000")
+    for at, suspend in enumerate(one.suspend):
+        faults += _order_fault(f"suspend.{at}", suspend, "for_s", "up_to_s")
+    for at, step in enumerate(one.clock_step):
+        faults += _order_fault(f"clock_step.{at}", step, "step_s", "up_to_s")
     for at, fault in enumerate(one.fault):
         try:
             checked(fault.name, fault.parameters)
         except BadFault as bad:
             faults.append(f"fault.{at}: {bad}")
-    for name, blows in (("crash", one.crash), ("power_cut", one.power_cut)):
-        for at, blow in enumerate(blows):
-            if (blow.at is None) is (blow.at_write is None):
-                faults.append(f"{name}.{at} needs exactly one of at and at_write")
     for at, press in enumerate(one.press):
         if not one.machine.stop_button:
             faults.append(f"press.{at} = {press.at} needs machine.stop_button = true")
     return faults
+
+
+def _when_faults(one: Scenario) -> list[str]:
+    """List what has no instant, or more than one way to find it."""
+    tables: Mapping[str, Sequence[Often]] = {
+        "bolus": one.bolus,
+        "temp": one.temp,
+        "suspend": one.suspend,
+        "clock_step": one.clock_step,
+        "crash": one.crash,
+        "power_cut": one.power_cut,
+        "freeze": one.freeze,
+    }
+    faults = []
+    for name, several in tables.items():
+        for at, table in enumerate(several):
+            ways = [way for way in _WAYS if way in type(table).model_fields]
+            given = [way for way in ways if getattr(table, way) is not None]
+            if len(given) != 1:
+                known = f"{', '.join(ways[:-1])} and {ways[-1]}"
+                faults.append(f"{name}.{at} has {len(given)} of {known}: exactly one")
+    return faults
+
+
+def _order_fault(where: str, table: _Table, low: str, high: str) -> list[str]:
+    """List an upper bound that is below what it belongs to."""
+    least, most = getattr(table, low), getattr(table, high)
+    if most is None or (least is not None and most >= least):
+        return []
+    return [f"{where}.{high} = {most} is out of range: from {low} = {least} on"]
 
 
 def read(path: Path) -> Scenario:

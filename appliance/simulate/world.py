@@ -8,20 +8,24 @@ loud: every beat is then an event, as it is in the programs, until all is settle
 from __future__ import annotations
 
 import itertools
+from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Any
 
 from appliance.adapters.ledger import SqliteLedger
+from appliance.domain.alarms import AlarmCode
+from appliance.domain.history import GENESIS
 from appliance.domain.units import NS_PER_MS, NS_PER_S
 from appliance.engine import messages as m
 from appliance.engine.book import Book
 from appliance.errors import BrokenChain, PinFault
 from appliance.guard import core as guards
-from appliance.records import NO_LIMIT, Carry, Ended, Head, Lease, Programme, Record, Role
+from appliance.records import NO_LIMIT, Carry, End, Ended, Head, Lease, Programme, Record, Role
 from appliance.simulate.bench import VirtualBench
-from appliance.simulate.oracle import Oracle
+from appliance.simulate.demands import OF_END, stops_within_ns
+from appliance.simulate.oracle import Broken, Oracle
 from appliance.simulate.scenario import Scenario
 from appliance.stepper import loop as steppers
 from drivers.assembly import GuardHardware
@@ -32,8 +36,12 @@ _GUARD_LOOK_NS = 20 * NS_PER_MS
 _GUARD_FRESH_NS = 500 * NS_PER_MS
 _BOOTED_NS = 20 * NS_PER_S
 _RESTART_NS = NS_PER_S
-_MIDNIGHT_UTC_NS = 1_799_971_200 * NS_PER_S  # 2027-01-15
+_RECOVERED_NS = 12 * NS_PER_S  # a guard that is gone is waited for, at most 8 s
+_PRESSED_NS = 1_500 * NS_PER_MS
+_CLOCK_STEP_S = 2
 _SET_UP_NS = 60 * NS_PER_S
+_ZONES_AHEAD_DAYS = 400
+_NS_PER_DAY = 86_400 * NS_PER_S
 HARMLESS = frozenset(
     {
         "buzzer_dead", "lamp_dead", "battery_drop", "battery_frozen", "battery_over", "throttled",
@@ -51,7 +59,6 @@ class World(VirtualBench):
     """A whole pump, a plant that is the truth, and an oracle that judges after every event."""
 
     _watched = False
-    _start_utc_ns = _MIDNIGHT_UTC_NS - _SET_UP_NS
 
     def __init__(
         self, scenario: Scenario, ledger: SqliteLedger, oracle: Oracle, *, pulses: bool = False
@@ -67,11 +74,17 @@ class World(VirtualBench):
         self._order = itertools.count()
         self._then: dict[int, Then] = {}
         self._writes = 0
+        self._clock_settings = 0
+        self._checked = (0, GENESIS)
+        self.happened = {"crashes": 0, "clock_steps": 0, "zone_changes": 0}
+        self.row_ns = array("q")
+        """When each row of the ledger became durable, on the plant's clock."""
         self._blows: dict[int, list[tuple[str, Action]]] = {}
         self._edges_told = -1
         self._guard_turned_ns = self._guard_look_ns = 0
         self._memory_before: guards.Memory | None = None
-        self._outputs: guards.Outputs | None = None
+        self._leaving = False
+        self._pressed_ns = -_NEVER_NS
         self.events = 0
         self.comes_back = False
         """Whether pumpd was killed and is started again in a moment."""
@@ -88,7 +101,11 @@ class World(VirtualBench):
             readback=scenario.machine.readback,
             stop_button=scenario.machine.stop_button,
             lease_uu=scenario.machine.lease_uu,
+            zone=scenario.zone,
+            start_utc_ns=scenario.midnight_utc_ns - _SET_UP_NS,
         )
+        self.synchronised = scenario.machine.clock_synchronised
+        self.plant.edge_log = array("q")
         oracle.watch(self.plant)
         limits = scenario.limits.model_dump()
         self.ask("limits.set", **limits)
@@ -99,8 +116,9 @@ class World(VirtualBench):
         self.ask("basal.import", name="Day", segments=segments, replace=False, confirm=True)
         self.ask("basal.use", name="Day")
         self.ask("cartridge.load", amount_uu=self.full_uu)
-        self.began_ns = self.plant_ns + _MIDNIGHT_UTC_NS - self.wall_ns
+        self.began_ns = self.plant_ns + scenario.midnight_utc_ns - self.wall_ns
         self._writes = 0
+        self._watch_the_zone()
 
     @property
     def full_uu(self) -> int:
@@ -141,11 +159,18 @@ class World(VirtualBench):
     def crash(self, who: str) -> None:
         """Kill a program; the service manager starts it again."""
         self.oracle.blows += 1
+        self.happened["crashes"] += 1
         self.disturb()
         back_ns = int(self._scenario.machine.restart_s * NS_PER_S)
         self.frozen.discard(who)
+        demands, now_ns = self.oracle.demands, self.plant_ns
+        if who == "stepper" and self.stepper is not None and self._must_tell:
+            demands.demand("a kill of the stepper", [AlarmCode.MOTOR_FAULT], now_ns)
+        if who == "guard" and self.guard is not None and self._must_tell:
+            demands.demand("a kill of the guard", [AlarmCode.GUARD_TRIP], now_ns)
         match who:
             case "pumpd" if self.pump is not None:
+                self._pump_dies(back_ns)
                 self.oracle.pump_dead_ns = self.plant_ns
                 self.kill_pump()
                 self.oracle.run_over(self.now_ns, self.plant_ns)
@@ -162,17 +187,48 @@ class World(VirtualBench):
             case _:
                 pass
 
+    @property
+    def _must_tell(self) -> bool:
+        """Say whether `pumpd` has to make an alarm of what it sees now: it is up, has passed its
+        self-test or stands by, and is not about to end.
+        """
+        state = self.state in ("running", "suspended", "stopped")
+        return state and not self._leaving and "pump" not in self.frozen and self._guard_joined
+
+    def _pump_dies(self, back_ns: int) -> None:
+        """Note that `pumpd` dies now: where its ledger was not closed, it says so when it is
+        back.
+        """
+        demands, now_ns = self.oracle.demands, self.plant_ns
+        if self.oracle.last_kind not in ("", "end"):
+            demands.demand("an end without a word", [AlarmCode.UNCLEAN_RESTART], now_ns)
+        demands.dies(now_ns)
+        demands.trouble(now_ns, now_ns + back_ns + _RECOVERED_NS)
+
     def freeze(self, who: str, span_ns: int) -> None:
         """Have a program stand still for a while."""
         self.oracle.blows += 1
         self.disturb()
+        self._demand_of_freeze(who, span_ns)
         name = "pump" if who == "pumpd" else who
         self.frozen.add(name)
         self.after(span_ns, lambda: self._thaw(name))
 
+    def _demand_of_freeze(self, who: str, span_ns: int) -> None:
+        """Want the alarm of a freeze that is longer than the program's silence may be (SR-58)."""
+        demands, now_ns = self.oracle.demands, self.plant_ns
+        others = self.frozen or self.pump is None or self.guard is None or self.stepper is None
+        silent = {"pumpd": 3 * NS_PER_S, "stepper": NS_PER_S // 2, "guard": NS_PER_S // 2}
+        moves = who == "pumpd" or self.plant.enable
+        if self._must_tell and not others and moves and span_ns >= silent[who]:
+            demands.demand(f"a freeze of {who}", [AlarmCode.GUARD_TRIP], now_ns)
+        demands.trouble(now_ns, now_ns + span_ns + NS_PER_S)
+
     def cut_power(self, off_ns: int, *, guard_file_is_behind: bool) -> None:
         """Everything dies; what was synced is there when the power is back, on a new boot."""
         self.oracle.blows += 1
+        self._pump_dies(off_ns)
+        self.happened["crashes"] += 1
         if guard_file_is_behind:
             self._guard_memory = self._memory_before
         self.kill_pump()
@@ -202,6 +258,7 @@ class World(VirtualBench):
         """Have nothing written for a while."""
         self.oracle.blows += 1
         self.disturb()
+        self.oracle.demands.trouble(self.plant_ns, self.plant_ns + span_ns + NS_PER_S)
         self.stalled_disk = True
 
         def over() -> None:
@@ -213,13 +270,48 @@ class World(VirtualBench):
 
     def step_clock(self, step_s: int) -> None:
         """Set the wall clock."""
+        self.happened["clock_steps"] += 1
         self.set_wall(step_s)
+        self._watch_the_zone()
+
+    def journey(self, zone: str) -> None:
+        """Take the pump to another zone."""
+        self.happened["zone_changes"] += 1
+        self.set_zone(zone)
+        self._watch_the_zone()
+
+    def _watch_the_zone(self) -> None:
+        """Have the pump look at its clocks when the zone's own time changes next."""
+        self._clock_settings += 1
+        settings, offset_s, wall_ns = self._clock_settings, self._offset_s(), self.wall_ns
+        for day in range(1, _ZONES_AHEAD_DAYS):
+            if self._offset_s(wall_ns + day * _NS_PER_DAY) != offset_s:
+                break
+        else:
+            return
+        before_s = (wall_ns + (day - 1) * _NS_PER_DAY) // NS_PER_S
+        after_s = before_s + _NS_PER_DAY // NS_PER_S + 1
+        while after_s - before_s > 1:
+            middle_s = (before_s + after_s) // 2
+            if self._offset_s(middle_s * NS_PER_S) == offset_s:
+                before_s = middle_s
+            else:
+                after_s = middle_s
+
+        def changed() -> None:
+            if settings == self._clock_settings:
+                self.happened["zone_changes"] += 1
+                self._post(m.ClockRead(self._reading()))
+                self._watch_the_zone()
+
+        self.after(after_s * NS_PER_S - wall_ns, changed)
 
     def inject(self, name: str, parameters: Mapping[str, Any], span_ns: int) -> None:
         """Begin a fault at the plant, and end it after a while."""
         if name not in HARMLESS:
             self.oracle.blows += 1
             self.disturb()
+        self._demand_an_end(name, parameters, span_ns)
         self.plant.inject(name, parameters, self.plant_ns)
 
         def over() -> None:
@@ -229,18 +321,44 @@ class World(VirtualBench):
 
         self.after(span_ns, over)
 
+    def _demand_an_end(self, name: str, parameters: Mapping[str, Any], span_ns: int) -> None:
+        """Want every dose that runs to end soon under a fault that none may outlive."""
+        limit_ns = stops_within_ns(name, parameters)
+        begun_ns, running = self.plant_ns, self.oracle.doses
+        gated = name in ("enable_feedback", "one_shot") and not self.plant.enable
+        if limit_ns is None or span_ns <= limit_ns or gated or not self._must_tell:
+            return
+
+        def judge() -> None:
+            if self.oracle.demands.troubled(begun_ns - NS_PER_S, self.plant_ns):
+                return
+            if running & self.oracle.doses:
+                text = f"a dose goes on {limit_ns // NS_PER_MS} ms after {name} began"
+                raise Broken("alarm", text, begun_ns)
+
+        self.after(limit_ns, judge)
+
     def press(self, ms: int) -> None:
         """Press the stop button."""
+        self._pressed_ns = self.plant_ns
         self.oracle.blows += 1
         self.disturb()
         self.plant.press("stop", ms, self.plant_ns)
 
     def fresh_cartridge(self) -> None:
         """Put a full syringe in, the carriage back at its beginning; the motor rests."""
+        self.take_out()
+        self.plant.set({"carriage_steps": self.plant.settings.full_at_steps}, self.plant_ns)
+        self.put_in()
+
+    def take_out(self) -> None:
+        """Take the syringe out."""
+        self.plant.set({"syringe": "out"}, self.plant_ns)
+
+    def put_in(self) -> None:
+        """Put a full syringe in, before which the carriage stands back far enough."""
         settings = self.plant.settings
         fill_nl = int((settings.empty_at_steps - settings.full_at_steps) * settings.nl_per_step)
-        self.plant.set({"syringe": "out"}, self.plant_ns)
-        self.plant.set({"carriage_steps": settings.full_at_steps}, self.plant_ns)
         self.plant.set({"fill_nl": min(fill_nl, settings.capacity_nl)}, self.plant_ns)
 
     def _pump_is_back(self) -> None:
@@ -269,18 +387,19 @@ class World(VirtualBench):
 
     def start_guard(self) -> None:
         super().start_guard()
-        self._outputs = None
         self._skipped_before = self.plant.edges_skipped
         self.oracle.guard_dead_ns = None
 
     def start_pump(self) -> None:
         super().start_pump()
+        self._leaving = False
         self._then.clear()
         self.oracle.pump_dead_ns = None
 
     def _fold(self) -> Book:
         ledger = self.sqlite
-        ledger.check_chain()
+        # What passed once has passed: a long ledger's start asks the guard how far that was.
+        self._checked = ledger.check_chain(*self._checked)
         checkpoint = ledger.last_of("checkpoint")
         book = Book()
         if checkpoint is not None:
@@ -312,6 +431,7 @@ class World(VirtualBench):
             alive_ns=_NEVER_NS,
             feed_ns=_NEVER_NS,
             judge_ns=_NEVER_NS,
+            rest_ns=_NEVER_NS,
             late_ns=_NEVER_NS,
             lapse_ns=_NEVER_NS,
             report_ns=0,
@@ -416,7 +536,7 @@ class World(VirtualBench):
     def _turn(self) -> None:
         super()._turn()
         self.events += 1
-        self.oracle.look(self.plant_ns)
+        self.oracle.look(self.plant_ns, well=self._is_well)
         if self._quiet:
             pump = self.pump
             if pump is not None and not pump.settled:
@@ -445,9 +565,7 @@ class World(VirtualBench):
             result = self.guard.turn(self.now_ns, mail, reading)
             changed = result.outputs != self._outputs
             if changed:
-                self._outputs = None
                 self._set(result.outputs)
-                self._outputs = result.outputs
         except PinFault:
             self._guard_fails()
             return
@@ -493,8 +611,29 @@ class World(VirtualBench):
             self._wakes["guard"] = self.now_ns
         for record in to_pumpd:
             if isinstance(record, Ended):
-                self.oracle.ended(record, self.plant_ns)
+                self._heard_end(record)
             self._post(m.FromStepper(self._runs, record))
+
+    def _heard_end(self, ended: Ended) -> None:
+        """Tell the oracle; an end that is a fault wants its alarm."""
+        self.oracle.ended(ended, self.plant_ns)
+        now_ns, code = self.plant_ns, OF_END.get(End(ended.reason))
+        if code is None or self.pump is None or self._leaving:
+            return
+        pressed = now_ns - self._pressed_ns < _PRESSED_NS or "stop_button" in self.plant.active
+        if End(ended.reason) is End.DISABLED and pressed:
+            return  # the button is no alarm
+        codes = [code]
+        if self.oracle.demands.troubled(now_ns - NS_PER_S, now_ns) or self.state != "running":
+            # Something else may have ended the run before this was heard.
+            codes = [*OF_END.values(), AlarmCode.UNCLEAN_RESTART]
+        self.oracle.demands.demand(f"an end ({End(ended.reason).name})", codes, now_ns)
+
+    @property
+    def _is_well(self) -> bool:
+        """Say whether it runs, and every program with it."""
+        up = self.pump is not None and self.guard is not None and self.stepper is not None
+        return up and not self.frozen and self.state == "running"
 
     def _turn_pump(self) -> None:
         pump = self.pump
@@ -558,6 +697,7 @@ class World(VirtualBench):
         except ValueError as error:
             self._post(m.WriteRefused(write.batch, str(error)))
             return
+        self.row_ns.extend([self.plant_ns] * len(rows))
         self.oracle.written(rows, self.plant_ns)
         self._post(m.Written(write.batch, rows))
 

@@ -690,7 +690,9 @@ class Stepper:
 
     def _report_end(self, programme: _Running, reason: End, at_ns: int, detail: int) -> None:
         left_over = programme.left_over(at_ns)
-        if reason is not End.DONE:
+        if programme.motion == Motion.REWIND:
+            left_over = 0  # it ends where the end stop is, and the way that is left is no debt
+        elif reason is not End.DONE or programme.motion != Motion.DOSE:
             # Less than one step is carried on. Whole steps that a stall or the motor's pace held up
             # are not: nothing is made up.
             left_over = min(left_over, programme.per_step * programme.quantum - 1)

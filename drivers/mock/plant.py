@@ -14,6 +14,7 @@ is one of four things, so at any time ::
 from __future__ import annotations
 
 import random
+from array import array
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -78,6 +79,9 @@ class Plant:
         self.edges_skipped = 0
         self.edges_while_disabled = 0
         self.missed_edges = 0
+        self.edge_log: array[int] | None = None
+        """Where somebody put one: the instants of all edges while ENABLE was on, those back as
+        negative numbers."""
         self.short_pulses = 0
         self._min_gap_ns = _NO_GAP_NS
         self.last_step_ns: int | None = None
@@ -209,6 +213,8 @@ class Plant:
         self._edge_ns = at_ns
         if self.enable and at_ns >= self._gate_until_ns:
             self._renew_enable(self._gate_until_ns, "one-shot")
+        if self.edge_log is not None and self.enable:
+            self.edge_log.append(at_ns * self._sign)
         if not self.enable:
             self.edges_while_disabled += 1
         elif gap_ns < self._min_interval_ns or not self._turn(at_ns):

@@ -323,7 +323,7 @@ def test_the_first_message_must_be_hello(pump: ScriptedPump, server: Server, pat
         answer = raw.ask(HELLO)["result"]
     assert answer == scripted.HELLO | {
         "protocol": 1,
-        "roles": ["bench", "observe", "operate", "settings"],
+        "roles": ["bench", "observe", "operate", "report", "settings"],
     }
     assert pump.urgents == []
 

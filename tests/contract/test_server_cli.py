@@ -92,11 +92,15 @@ def run(demo: Path | None, *words: str, **options: Any) -> Result:
 
 
 def program(demo: Path, *words: str, **options: Any) -> subprocess.Popen[str]:
-    """pumpctl as a program of its own."""
+    """pumpctl as a program of its own, as a terminal starts it.
+
+    A run of the tests in a shell's background ignores Ctrl-C, and would hand that down.
+    """
     return subprocess.Popen(
         [sys.executable, "-m", "appliance.cli", "--dir", str(demo), *words],
         cwd=ROOT,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options),
     )
 

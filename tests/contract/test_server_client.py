@@ -51,7 +51,7 @@ def client_of(path: Path, **options: Any) -> PumpClient:
 
 def test_every_verb_has_its_method(pump: ScriptedPump, server: Server, path: Path) -> None:
     with client_of(path) as client:
-        assert client.rpc.hello.roles == ["bench", "observe", "operate", "settings"]
+        assert client.rpc.hello.roles == ["bench", "observe", "operate", "report", "settings"]
         assert client.status().state == "running"
         assert client.basal().profiles["Day"][1].start_min_of_day == 390
         client.import_basal("Night", [Segment(start_min_of_day=0, rate_uu_per_h=5)], replace=True)

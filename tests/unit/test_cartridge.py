@@ -71,6 +71,23 @@ def test_a_whole_change_is_guided_and_each_step_is_accounted_apart_from_doses() 
     bench.close()
 
 
+def test_a_change_of_the_set_leaves_nothing_owed_to_basal_or_to_the_next_bolus() -> None:
+    bench = suspended()
+    take_out(bench, 2_000)
+    step(bench, "rewind")
+    bench.plant.set({"syringe": "in"}, bench.now_ns)
+    bench.ask("cartridge.load", amount_uu=180_000_000)
+    step(bench, "prime", 1_000_000)
+    bench.ask("cartridge.finish", site="left")
+    bench.ask("resume")
+    before_steps = bench.truth_steps
+    bench.run(360)  # 0.1 U of basal at 1 U/h
+    assert bench.truth_steps - before_steps <= bench.mechanics.steps_within(100_000) + 1
+    bolus = bench.bolus("0.50")
+    assert bolus["programmed_steps"] <= bench.mechanics.steps_within(500_000) + 1
+    bench.close()
+
+
 def test_sr_33_only_a_rewind_goes_back_and_it_ends_at_the_back_end_stop() -> None:
     bench = suspended()
     take_out(bench, 3_000)

@@ -73,7 +73,7 @@ CHOICES = {
 }
 YES_OR_NO = {"mechanics.direction_inverted", "safety.stop_button", "force.required"}
 TEXTS = {"pump.name": 40, "pump.fluid": 40, "pump.zone": 60}
-USERS = {f"users.{role}" for role in ("observe", "operate", "settings", "bench")}
+USERS = {f"users.{role}" for role in ("observe", "report", "operate", "settings", "bench")}
 PATHS = {"paths.state", "paths.guard_state", "paths.runtime", "driver.uart"}
 WITHOUT = {
     "pump.zone": "UTC",

@@ -867,3 +867,46 @@ def test_sr_36_f20_a_count_that_waits_for_the_disk_stays_in_the_bounds() -> None
     bench.disk_goes_on()
     bench.run(1)
     assert bench.snapshot()["maximum_steps"] == 27
+
+
+@pytest.mark.parametrize("speed", ["slow", "fast"])
+def test_sr_36_what_went_out_since_the_stepper_last_spoke_is_within_the_maximum(speed: str) -> None:
+    bench = VirtualBench(basal_uu_per_h=8_000_000)
+    bench.start_bolus("0.4", speed=speed)
+    for _ in range(300):
+        bench.run(0.003)
+        seen = bench.snapshot()
+        assert seen["confirmed_steps"] <= bench.truth_steps <= seen["maximum_steps"]
+        assert seen["maximum_steps"] - seen["confirmed_steps"] <= 2 * LEASE
+
+
+def test_sr_26_force_is_read_often_while_the_motor_moves_and_seldom_while_it_rests() -> None:
+    bench = VirtualBench(basal_uu_per_h=1_000_000)
+    bench.run(10)
+    assert bench.pump is not None
+    assert bench.pump.look_ms == 100, "basal alone, with 200 ms from threshold to stop"
+    bench.start_bolus("1")
+    bench.run(1)
+    assert bench.pump.look_ms == 50
+    bench.ask("stop", what="all")
+    bench.run(5)
+    assert bench.pump.look_ms == 250
+    bench.ask("signals.check")
+    assert bench.pump.look_ms == 50, "each lamp and the buzzer are to be seen on"
+    bench.run(5)
+    assert bench.pump.look_ms == 250
+
+
+def test_a_pump_at_rest_publishes_once_a_second_and_any_news_at_once() -> None:
+    bench = VirtualBench(basal_uu_per_h=0, sensors_ms=250)
+    bench.run(20)
+    bench.snapshots = []
+    bench.run(30)
+    assert len(bench.snapshots) <= 31
+    before = len(bench.snapshots)
+    bench.run(0.5)
+    bench.start_bolus("0.3", speed="fast")
+    bench.run(2)
+    seen = [one["bolus"]["issued_steps"] for one in bench.snapshots[before:] if one["bolus"]]
+    assert len(seen) > 20
+    assert max(seen) > 50

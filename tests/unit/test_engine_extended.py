@@ -305,3 +305,16 @@ LIMITS = {
     "max_basal_uu_per_h": 35_000_000,
     "min_interval_s": 10,
 }
+
+
+def test_sr_36_what_a_bolus_gave_before_a_crash_is_not_counted_as_basal_again() -> None:
+    bench = VirtualBench(basal_uu_per_h=1_000_000)
+    bench.run(300)
+    bolus = bench.bolus("0.53")  # its last lease is not used up when it ends
+    bench.kill_pump()
+    bench.start_pump()
+    bench.run_until(lambda: bench.state == "faulted", 20)
+    bodies = [row.entry.body for row in bench.rows("closed")]
+    assert {body["certainty"] for body in bodies} == {"exact"}
+    assert sum(body["confirmed_steps"] for body in bodies) == bench.truth_steps
+    assert bolus["confirmed_steps"] == bolus["programmed_steps"]

@@ -32,6 +32,7 @@ from appliance.records import (
     Record,
     Role,
     Signal,
+    SignalCheck,
     Stop,
     Trip,
     Tripped,
@@ -1465,6 +1466,7 @@ def test_the_times_of_the_guard_grow_with_the_demos_speed_but_for_the_hour() -> 
     one, sixty = Timing.at(1), Timing.at(60)
     assert (one.silence_ns, one.judge_ns, one.alive_lost_ns) == (200 * MS, 25 * MS, 2 * S)
     assert (one.extra_ns, one.missing_ns, one.alive_ns) == (100 * MS, S, 20 * MS)
+    assert one.rest_ns == 50 * MS
     assert one.hour_ns == sixty.hour_ns == HOUR
     for name in Timing.__slots__:
         if name != "hour_ns":
@@ -1478,6 +1480,53 @@ def test_the_guard_wakes_often_enough_for_its_one_shot_and_its_judgement(armed: 
         armed.now_ns = armed.wake_ns
         armed.turn()
         assert 0 < armed.now_ns - before_ns <= 20 * MS
+
+
+def test_the_guard_judges_when_it_feeds_the_one_shot_and_does_not_wake_for_it() -> None:
+    bench = Bench()
+    bench.arm()
+    bench.beats = bench.alive = False
+    begin = len(bench.trace)
+    bench.run_for(190 * MS)  # no silence yet
+    assert bench.trips == []
+    assert len(bench.trace) - begin <= 11
+
+
+def test_a_guard_at_rest_looks_every_50_ms_and_is_awake_at_once_when_it_is_wanted() -> None:
+    bench = Bench()
+    bench.beats = bench.alive = False
+    bench.run_for(100 * MS)
+    begin = len(bench.trace)
+    bench.run_for(S)
+    assert 20 <= len(bench.trace) - begin <= 21
+    bench.lease(27)
+    bench.beats = True
+    bench.wish_for(on=True)
+    bench.run_for(0)
+    assert bench.outputs.enable
+    assert bench.wake_ns - bench.now_ns <= 20 * MS
+
+
+@pytest.mark.parametrize("what", ["alarm", "trip", "button", "check", "feedback", "edges"])
+def test_a_guard_that_has_something_to_show_or_to_suspect_does_not_rest(what: str) -> None:
+    bench = Bench()
+    bench.beats = bench.alive = False
+    bench.run_for(100 * MS)
+    match what:
+        case "alarm":
+            bench.pumpd(Signal(signals.LOW, 1))
+        case "trip":
+            bench.guard.pin_fault(bench.now_ns)
+        case "button":
+            bench.button = True
+        case "check":
+            bench.pumpd(SignalCheck())
+        case "feedback":
+            bench.feedback = True
+        case _:
+            bench.edges += 2
+    bench.turn()
+    assert 0 < bench.wake_ns - bench.now_ns <= 20 * MS
 
 
 @given(st.data())

@@ -312,7 +312,9 @@ def test_wrong_words_for_simulate_are_refused_before_anything_runs(tmp_path: Pat
         [],
         [month, "--swarm", "1"],
         ["--swarm", "1", "--pulses"],
-        [month, "--seeds", "3"],
+        [month, "--seeds", "3", "--pulses"],
+        [month, "--jobs", "2"],
+        ["--swarm", "1", "--seeds", "3", "--jobs", "2"],
         [month, "--ledger", str(there)],
         [month, "--days", "0"],
     ):

@@ -14,9 +14,9 @@ checksums() { # checksums TREE
 
 lock_name() { # where lgpio comes from decides the lock: apt's, or the wheel of an older Python
   if [[ $factory == bench ]] || has_package python3-lgpio || apt_has python3-lgpio; then
-    echo base
+    echo machine
   elif python3 -c 'import sys; sys.exit(sys.version_info >= (3, 13))' 2>/dev/null; then
-    echo pi-lgpio
+    echo machine-lgpio
   else
     fail 3 "lgpio is neither in apt's lists nor, for this Python, on the package index: use Raspberry Pi OS."
   fi
@@ -61,7 +61,7 @@ make_release() { # make_release NAME: beside the one that runs, which it does no
     checksums "$folder" >"$folder/checksums"
   fi
   local -a venv=(python3 -m venv)
-  [[ $lock == pi-lgpio || $factory == bench ]] || venv+=(--system-site-packages) # apt's lgpio is seen through it
+  [[ $lock == machine-lgpio || $factory == bench ]] || venv+=(--system-site-packages) # apt's lgpio is seen through it
   run "${venv[@]}" "$folder/venv" || fail 1 "the virtual environment could not be made."
   pip=("$folder/venv/bin/python" -m pip --disable-pip-version-check --no-input)
   [[ -z $from ]] || index=(--no-index --find-links "$from/wheels")

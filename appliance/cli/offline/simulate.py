@@ -14,8 +14,12 @@ from appliance.client.words import BENCH
 from appliance.errors import BadConfiguration
 
 if TYPE_CHECKING:  # imported where they are used: engine and bench cost every other verb its start
+    from collections.abc import Sequence
+
     from appliance.simulate.run import Report
+    from appliance.simulate.scenario import Scenario
     from appliance.simulate.swarm import SwarmReport
+    from appliance.verify.audit import Audit
 
 
 @click.command("simulate")
@@ -31,7 +35,12 @@ if TYPE_CHECKING:  # imported where they are used: engine and bench cost every o
     metavar="HOURS",
     help="Draw scenarios from seeds for so long, until a requirement breaks.",
 )
-@click.option("--seeds", type=click.IntRange(1, 10_000_000), help="With --swarm: so many at most.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 10_000_000),
+    help="So many seeds, from --seed on; with --swarm at most so many.",
+)
+@click.option("--jobs", type=click.IntRange(1, 64), help="With --seeds: so many at a time.")
 @with_json
 def simulate(
     scenario: Path | None,
@@ -42,6 +51,7 @@ def simulate(
     ledger: Path | None,
     hours: float | None,
     seeds: int | None,
+    jobs: int | None,
     as_json: bool,
 ) -> None:
     """Run SCENARIO.toml in virtual time and judge it after every event; needs no pump.
@@ -53,19 +63,24 @@ def simulate(
     \b
         pumpctl simulate docs/examples/month.toml
         pumpctl simulate docs/examples/month.toml --days 2 --seed 9 --json
+        pumpctl simulate docs/examples/ninety-days.toml --seeds 20 --jobs 2
         pumpctl simulate --swarm 0.5                draws scenarios for half an hour
         pumpctl simulate --swarm 0.5 --seed 417 --seeds 1    runs one of them again
     """
     from appliance.simulate.run import run
     from appliance.simulate.scenario import read
 
-    _check(scenario, days=days, pulses=pulses, ledger=ledger, hours=hours, seeds=seeds)
+    _check(scenario, days=days, pulses=pulses, ledger=ledger, hours=hours, seeds=seeds, jobs=jobs)
     try:
         if hours is not None:
             _swarm(hours, seed or 1, seeds, as_json=as_json)
         elif scenario is not None:
             show = _show if sys.stderr.isatty() else None
             given = read(scenario)
+            if seeds is not None:
+                first = given.seed if seed is None else seed
+                _seeds(given, range(first, first + seeds), days, jobs or 1, as_json=as_json)
+                return
             report = run(given, seed=seed, days=days, pulses=pulses, keep=ledger, progress=show)
             _end_of(report, scenario, as_json=as_json)
     except BadConfiguration as bad:
@@ -86,6 +101,7 @@ def _check(
     ledger: Path | None,
     hours: float | None,
     seeds: int | None,
+    jobs: int | None,
 ) -> None:
     """Raise UsageError for words that do not go together."""
     if (scenario is None) is (hours is None):
@@ -94,8 +110,10 @@ def _check(
         raise click.UsageError(
             "--swarm draws everything itself: only --seed and --seeds go with it"
         )
-    if hours is None and seeds is not None:
-        raise click.UsageError("--seeds goes with --swarm")
+    if seeds is not None and (pulses or ledger is not None):
+        raise click.UsageError("--seeds has neither --pulses nor --ledger: run one seed alone")
+    if jobs is not None and (seeds is None or hours is not None):
+        raise click.UsageError("--jobs goes with --seeds and a SCENARIO")
     if ledger is not None and (ledger.exists() or not ledger.parent.is_dir()):
         raise click.UsageError(f"--ledger {ledger} has to be a new file in a folder that is there")
 
@@ -123,7 +141,77 @@ def report_lines(report: Report) -> list[str]:
         f"  {report.rows} rows, head {report.head}",
         f"  {report.real_s:.1f} s at {report.level} level, {speed:.1f} days a second",
     ]
+    if report.audit is not None:
+        lines.insert(4, f"  {_windows(report.audit)}; {report.audit.uncertain} doses uncertain")
     return lines + [f"  - {text}" for text in report.violations]
+
+
+def _windows(audit: Audit) -> str:
+    return ", ".join(
+        f"fullest {words} {audit.worst_uu.get(name, 0) / 1e6:.2f} of "
+        f"{audit.limit_uu.get(name, 0) / 1e6:g} U"
+        for name, words in (("hourly_uu", "60 min"), ("daily_uu", "24 h"))
+    )
+
+
+def _seeds(
+    scenario: Scenario, seeds: range, days: float | None, jobs: int, *, as_json: bool
+) -> None:
+    from appliance.simulate.many import run_seeds
+
+    reports: list[Report] = []
+    if not as_json:
+        click.echo(f"{BENCH}  {safe(scenario.name)}, {days or scenario.days:g} days each")
+        click.echo(_row(_COLUMNS))
+    for report in run_seeds(scenario, seeds, days=days, jobs=jobs):
+        reports.append(report)
+        if not as_json:
+            click.echo(_row(seed_cells(report)))
+            for text in report.violations:
+                click.echo(safe(f"  - {text}"))
+    broken = [one.seed for one in reports if one.violations]
+    if as_json:
+        print_json({"bench": True, "reports": [dataclasses.asdict(one) for one in reports]})
+    else:
+        steps = sum(one.plant_steps for one in reports)
+        verdict = f"seeds {broken} are BROKEN" if broken else "every requirement held"
+        click.echo(f"{len(reports)} seeds, {steps} steps: {verdict}")
+    end(Exit.REFUSED if broken else Exit.DONE)
+
+
+_COLUMNS = (
+    "seed", "doses", "temps", "rests", "sets", "crashes", "clock", "moved", "ledger says",
+    "unsure", "60 min", "24 h", "alarms", "s",
+)  # fmt: skip
+_WIDTHS = (4, 6, 5, 5, 4, 7, 5, 8, 15, 6, 14, 14, 6, 5)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "  ".join(f"{cell:>{width}}" for cell, width in zip(cells, _WIDTHS, strict=True))
+
+
+def seed_cells(report: Report) -> list[str]:
+    """Return the line of one seed: what was asked for, what happened, and what it came to."""
+    audit, others = report.audit, report.others
+    doses = sum(audit.doses.values()) if audit else 0
+    least, most = report.confirmed_steps, report.maximum_steps
+    said = f"{least}" if least == most else f"{least}..{str(most)[-4:]}"
+    windows = [
+        f"{audit.worst_uu[name] / 1e6:.2f} of {audit.limit_uu[name] / 1e6:g}" if audit else "-"
+        for name in ("hourly_uu", "daily_uu")
+    ]
+    numbers = [
+        report.seed, doses, others["temps"], others["suspends"], others["changes"],
+        others["crashes"], others["clock_steps"] + others["zone_changes"], report.plant_steps,
+    ]  # fmt: skip
+    return [
+        *(str(one) for one in numbers),
+        said,
+        str(audit.uncertain if audit else "-"),
+        *windows,
+        str(report.alarms),
+        f"{report.real_s:.0f}",
+    ]
 
 
 def _swarm(hours: float, first: int, seeds: int | None, *, as_json: bool) -> None:

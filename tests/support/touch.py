@@ -1,0 +1,182 @@
+"""Fingers on the real touchscreen, offscreen: one window a process, frames in place of sleeping.
+
+Every touch goes through Kivy's own input; every wait turns frames until something is so, with a
+deadline that fails loudly. ``Finger`` may be given the time, to test bounds to the millisecond.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ui.environment import prepare
+from ui.panels import PANELS, Panel
+
+# The window cannot change its size offscreen: it holds the largest panel, each in its lower left.
+WINDOW = Panel(
+    "all of them",
+    max(panel.width_px for panel in PANELS.values()),
+    max(panel.height_px for panel in PANELS.values()),
+    154.0,
+    246.0,
+)
+os.environ.pop("DISPLAY", None)
+prepare(WINDOW, "offscreen", home=Path(tempfile.mkdtemp(prefix="kivy-")))
+
+from kivy.base import EventLoop  # noqa: E402
+from kivy.clock import Clock  # noqa: E402
+from kivy.core.window import Window  # noqa: E402
+from kivy.tests.common import UnitTestTouch  # noqa: E402
+from kivy.uix.widget import Widget  # noqa: E402
+
+from appliance.client import Places  # noqa: E402
+from ui.app import deafen_keyboard  # noqa: E402
+from ui.kiosk import Kiosk  # noqa: E402
+from ui.pictures import save_picture  # noqa: E402
+from ui.widgets import HoldButton, Text  # noqa: E402
+from ui.widgets.buttons import Touchable  # noqa: E402
+
+EventLoop.ensure_window()
+deafen_keyboard()
+
+
+def frames(count: int = 1) -> None:
+    """Turn Kivy's loop: clock, input, layout, picture."""
+    for _ in range(count):
+        EventLoop.idle()
+
+
+class Finger:
+    """One touch, from down to up, at a place in the window."""
+
+    def __init__(self, x_px: float, y_px: float) -> None:
+        self._touch = UnitTestTouch(x_px, y_px)
+
+    def down(self) -> Finger:
+        self._touch.touch_down()
+        frames()
+        return self
+
+    def move(self, x_px: float, y_px: float) -> Finger:
+        self._touch.touch_move(x_px, y_px)
+        frames()
+        return self
+
+    def up(self) -> None:
+        self._touch.touch_up()
+        frames()
+
+
+def everything(root: Widget) -> Iterator[Widget]:
+    """Yield every widget below ``root`` that can be seen, front to back or not."""
+    for child in root.children:
+        if child.opacity:
+            yield child
+            yield from everything(child)
+
+
+class Hands:
+    """A person in front of a kiosk: reads, touches, waits."""
+
+    def __init__(self, kiosk: Kiosk) -> None:
+        self.kiosk = kiosk
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def texts(self) -> list[str]:
+        """Every text on the screen."""
+        shown = [getattr(one, "text", "") for one in everything(self.kiosk.frame)]
+        return [text for text in shown if text]
+
+    def reads(self, part: str) -> bool:
+        """Whether some text holds ``part``."""
+        return any(part in text for text in self.texts())
+
+    def screen(self) -> str:
+        return self.kiosk.screen
+
+    def picture(self, path: Path) -> Path:
+        """Write what is on the screen now as a PNG."""
+        frames(2)
+        save_picture(path, self.kiosk.panel.width_px, self.kiosk.panel.height_px)
+        return path
+
+    # --- touching -----------------------------------------------------------------------------
+
+    def button(self, text: str) -> Touchable:
+        """The one button with exactly this text, or this key of the foot or pad."""
+        found = [
+            one
+            for one in everything(self.kiosk.frame)
+            if isinstance(one, Touchable)
+            and text in (getattr(one, "text", ""), getattr(one, "key", ""))
+        ]
+        assert found, f"no button {text!r} on {self.screen()}: {self.texts()}"
+        return found[0]
+
+    def finger_on(self, target: str | Widget) -> Finger:
+        widget = self.button(target) if isinstance(target, str) else target
+        return Finger(*widget.to_window(*widget.center))
+
+    def tap(self, target: str | Widget) -> None:
+        """Touch and leave, as soon as the rules of double taps let it count as a tap of its own."""
+        self.finger_on(target).down().up()
+
+    def hold(self, target: str | Widget, until: Callable[[], Any], limit_s: float = 10) -> None:
+        """Hold a button until something is so, then let go."""
+        finger = self.finger_on(target).down()
+        try:
+            self.sees(until, f"while holding {target!r}", limit_s)
+        finally:
+            finger.up()
+
+    # --- waiting ------------------------------------------------------------------------------
+
+    def sees(self, is_so: Callable[[], Any], what: str = "", limit_s: float = 20) -> Any:
+        """Turn frames until ``is_so`` is true, and return it."""
+        deadline_s = time.monotonic() + limit_s
+        while not (found := is_so()):
+            if time.monotonic() > deadline_s:
+                pytest.fail(f"not within {limit_s} s: {what}; on {self.screen()}: {self.texts()}")
+            frames()
+        return found
+
+    def sees_screen(self, screen: str, limit_s: float = 20) -> None:
+        self.sees(lambda: self.screen() == screen, f"the screen {screen!r}", limit_s)
+
+    def sees_text(self, part: str, limit_s: float = 20) -> None:
+        self.sees(lambda: self.reads(part), f"the text {part!r}", limit_s)
+
+    def settles(self) -> None:
+        """Wait until a tap in any place counts again: a new screen is deaf to its finger."""
+        ready_s = time.monotonic() + 0.65
+        self.sees(lambda: time.monotonic() > ready_s, "the screen listens to every finger again")
+
+
+@contextmanager
+def kiosk_on(places: Places, panel: Panel = PANELS["7-inch"]) -> Iterator[Hands]:
+    """A kiosk in the one window of this process, speaking with the pump of ``places``."""
+    for old in Window.children[:]:
+        Window.remove_widget(old)
+    kiosk = Kiosk(places, panel)
+    kiosk.frame.size_hint = None, None
+    kiosk.frame.size = panel.width_px, panel.height_px
+    Window.add_widget(kiosk.frame)
+    kiosk.start()
+    frames(3)
+    try:
+        yield Hands(kiosk)
+    finally:
+        kiosk.close()
+        Window.remove_widget(kiosk.frame)
+        frames(2)
+
+
+__all__ = ["Clock", "Finger", "Hands", "HoldButton", "Text", "frames", "kiosk_on"]

@@ -1,0 +1,55 @@
+"""``pump-ui``: the touchscreen. It may be killed at any moment; the pump has its own rules."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from appliance.client import BadPlace, Places, SeveralDemos
+from ui.environment import Display, prepare
+from ui.panels import PANELS
+from ui.words import LANGUAGES, words
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Show the touchscreen until it is ended; exit status 2 for wrong words."""
+    said = _words().parse_args(argv)
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    try:
+        places = Places.of(said.dir)
+    except (BadPlace, SeveralDemos) as wrong:
+        sys.stderr.write(f"pump-ui: {wrong}\n")
+        return 2
+    display: Display = said.display or ("x11" if os.environ.get("DISPLAY") else "KMSDRM")
+    panel = PANELS[said.panel]
+    words.use(said.language)
+    with tempfile.TemporaryDirectory(prefix="pump-ui-") as home:
+        prepare(panel, display, home=Path(home), fullscreen=display == "KMSDRM")
+        from ui.app import Touchscreen
+        from ui.kiosk import Kiosk
+        from ui.theme import theme
+
+        theme.use(dark=not said.light)
+        Touchscreen(lambda: Kiosk(places, panel)).run()
+    return 0
+
+
+def _words() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pump-ui", description="The touchscreen of a Benchpump. BENCH use only."
+    )
+    parser.add_argument("--dir", metavar="DIR", help="a demo's folder (the one demo without it)")
+    parser.add_argument("--panel", choices=sorted(PANELS), default="7-inch")
+    parser.add_argument("--display", choices=["x11", "KMSDRM", "offscreen"])
+    parser.add_argument("--language", choices=sorted(LANGUAGES), default="en")
+    parser.add_argument("--light", action="store_true", help="the light colours")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

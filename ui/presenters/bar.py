@@ -1,0 +1,51 @@
+"""The status bar: time, title, and what a glance is for: units and hours left, set, contact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ui.presenters import numbers
+from ui.state import State
+from ui.words import _
+
+
+@dataclass(frozen=True, slots=True)
+class BarItem:
+    """A caption and its value; ``tone`` is the name of a colour."""
+
+    caption: str
+    value: str
+    tone: str = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class BarView:
+    """The bar from left to right; the BENCH mark stands between time and title."""
+
+    time: str
+    title: str
+    title_tone: str
+    items: tuple[BarItem, ...]
+
+
+def bar_view(state: State, title: str) -> BarView:
+    """Return what the bar shows; without contact it says so, and shows no number."""
+    snapshot = state.live
+    if snapshot is None:
+        lost = BarItem("", _("No contact"), "low")
+        return BarView("--:--", title, "text", (lost,))
+    clock = snapshot.clock
+    time = numbers.clock(clock.utc_ns, clock.offset_s) if clock is not None else "--:--"
+    items = []
+    if snapshot.speed != 1:
+        items.append(BarItem(_("Simulated time"), f"×{snapshot.speed}", "bench"))
+    if snapshot.bolus is not None:
+        items.append(BarItem("", _("Delivering"), "insulin"))
+    reservoir = numbers.whole_units(snapshot.reservoir_uu)
+    if snapshot.reservoir_h is not None:
+        reservoir += "  " + numbers.age(snapshot.reservoir_h * 3_600)
+    items.append(BarItem(_("Reservoir"), reservoir))
+    battery = snapshot.raw.get("battery")
+    if isinstance(battery, dict) and isinstance(battery.get("percent"), int):
+        items.append(BarItem(_("Battery"), f"{battery['percent']}%"))
+    return BarView(time, title, "text", tuple(items))

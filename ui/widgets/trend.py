@@ -1,0 +1,87 @@
+"""The graph of the last hours: basal as a stepped area, boluses as marks with their amounts."""
+
+from __future__ import annotations
+
+from kivy.clock import Clock
+from kivy.core.text import Label as CoreLabel
+from kivy.graphics import Color, Rectangle, Triangle
+from kivy.properties import ObjectProperty
+from kivy.uix.widget import Widget
+
+from appliance.client.words import NS_PER_S, UU_PER_U
+from ui.presenters import numbers
+from ui.presenters.trend import Trend
+from ui.theme import theme
+
+_HOUR_NS = 3_600 * NS_PER_S
+_LEAST_TOP_UU_PER_H = UU_PER_U
+_LABELS = 6
+
+
+class TrendGraph(Widget):
+    """Draws a ``Trend`` anew whenever it differs."""
+
+    trend = ObjectProperty(None, allownone=True)
+
+    def __init__(self, **words: object) -> None:
+        super().__init__(**words)
+        self._drawing = Clock.create_trigger(self._draw, -1)
+        for each in ("trend", "pos", "size"):
+            self.fbind(each, self._drawing)
+        theme.bind(basal=self._drawing)
+        self._drawing()
+
+    def _draw(self, *_: object) -> None:
+        self.canvas.clear()
+        trend = self.trend
+        if trend is None or trend.to_ns <= trend.from_ns or self.height < 30 * theme.px:
+            return
+        axis, type_px = 22 * theme.px, theme.px * 13
+        low, span_ns = self.y + axis, trend.to_ns - trend.from_ns
+        marks = 44 * theme.px
+        area = self.height - axis - marks
+
+        def across(utc_ns: int) -> float:
+            return float(self.x + self.width * (utc_ns - trend.from_ns) / span_ns)
+
+        top = max([_LEAST_TOP_UU_PER_H, *(rate for _start, _end, rate in trend.basal)])
+        with self.canvas:
+            Color(*theme.line)
+            for share in (0.0, 0.5, 1.0):
+                Rectangle(pos=(self.x, low + area * share), size=(self.width, theme.hair))
+            Color(*theme.basal[:3], 0.8)
+            for start, end, rate in trend.basal:
+                Rectangle(
+                    pos=(across(start), low),
+                    size=(max(1.0, across(end) - across(start)), area * rate / top),
+                )
+            Color(*theme.muted)
+            self._hours(trend, type_px)
+            self._text(f"{numbers.rate(top)} U/h", self.x, low + area + 1, type_px, edge="left")
+            for utc_ns, amount_uu in trend.boluses:
+                here = across(utc_ns)
+                Color(*theme.insulin)
+                half, foot = 7 * theme.px, low + area + 2 * theme.px
+                high = foot + half * 1.7
+                Triangle(points=[here, foot, here - half, high, here + half, high])
+                Color(*theme.text)
+                text = numbers.units_bare(amount_uu)
+                self._text(text, here, foot + 15 * theme.px, type_px)
+
+    def _hours(self, trend: Trend, type_px: float) -> None:
+        hours = (trend.to_ns - trend.from_ns) // _HOUR_NS
+        every = max(1, -(-hours // _LABELS))
+        local_ns = trend.offset_s * NS_PER_S
+        first = -(-(trend.from_ns + local_ns) // (every * _HOUR_NS)) * every
+        for hour in range(first, (trend.to_ns + local_ns) // _HOUR_NS + 1, every):
+            at_ns = hour * _HOUR_NS - local_ns
+            share = (at_ns - trend.from_ns) / (trend.to_ns - trend.from_ns)
+            self._text(f"{hour % 24:02d}", self.x + self.width * share, self.y, type_px)
+
+    def _text(self, text: str, middle: float, low: float, type_px: float, edge: str = "") -> None:
+        label = CoreLabel(text=text, font_size=type_px, font_name=theme.regular)
+        label.refresh()
+        wide, high = label.texture.size
+        left = middle if edge else middle - wide / 2
+        left = min(max(self.x, left), self.right - wide)
+        Rectangle(texture=label.texture, pos=(left, low), size=(wide, high))

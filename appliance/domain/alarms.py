@@ -42,6 +42,7 @@ class AlarmCode(StrEnum):
     CLOCK_STEPPED = "A17"
     SELF_TEST = "A18"
     RECORD_DAMAGED = "A19"
+    CONFIG_CHANGED = "A20"
     CHANNEL_LOST = "A30"
     DELIVERY_STOPPED = "A31"
     AUTO_OFF_SOON = "A32"
@@ -158,6 +159,11 @@ TABLE: Mapping[AlarmCode, AlarmKind] = {
             "Keep the file and its backups for study; look at the disk.",
         ),
     ),
+    AlarmCode.CONFIG_CHANGED: AlarmKind(
+        Priority.HIGH,
+        "Configuration changed",
+        ("Compare the file with what you meant: pumpctl check-config.", _RESUME),
+    ),
     AlarmCode.CHANNEL_LOST: AlarmKind(
         Priority.MEDIUM,
         "Light or sound is lost",
@@ -187,7 +193,7 @@ TABLE: Mapping[AlarmCode, AlarmKind] = {
         Priority.HIGH,
         "Delivery is locked",
         (
-            "The line was blocked three times within 10 minutes: change the set.",
+            "Alarms stopped delivery three times within 10 minutes: find out why first.",
             "Acknowledge, re-arm (pumpctl rearm), then resume.",
         ),
     ),

@@ -21,7 +21,7 @@ PROFILE_SETTING = "basal.profile."
 """What the name of a setting begins with that is one basal profile; its own name follows."""
 
 _RECENT_DOSES = 200
-_BLOCKED = 3
+_STOPS = 3
 _SITES = 20
 _BUCKET_NS = 60_000_000_000
 _SCHEDULE_ROWS = 500
@@ -115,6 +115,8 @@ class AlarmRow:
     code: str
     text: str
     since_utc_ns: int
+    boot: str = ""
+    since_mono_ns: int = 0
     active: bool = True
     acknowledged: bool = False
     escalated: bool = False
@@ -194,6 +196,7 @@ class Book:
     seq: int = 0
     run: int = 0
     clean: bool = True
+    config_sha256: str = ""
     state: str = "stopped"
     next_programme: int = 1
     next_lease: int = 1
@@ -217,7 +220,9 @@ class Book:
     spent: deque[Spent] = field(default_factory=deque)
     last_bolus: str = ""
     locked: bool = False
-    blocked: list[list[Any]] = field(default_factory=list)
+    blocked_mn: int | None = None
+    stops: list[list[Any]] = field(default_factory=list)
+    stopped_at: list[Any] | None = None
     set_change: dict[str, Any] = field(default_factory=dict)
     pin_tries: int = 0
     pin_tried: list[Any] = field(default_factory=lambda: ["", 0])
@@ -246,6 +251,7 @@ class Book:
                 self.last_stamp = [row.entry.utc_ns, row.entry.clock]
             case "start":
                 self.clean = False
+                self.config_sha256 = body.get("config_sha256", "")
             case "end":
                 self.clean = True
             case "run":
@@ -254,7 +260,7 @@ class Book:
                 self.run_closed_confirmed_steps = self.run_closed_maximum_steps = 0
                 self.programmes = {}
             case "state":
-                self.state = body["to"]
+                self._state(row)
             case "setting":
                 self._setting(body)
             case "intent":
@@ -508,7 +514,14 @@ class Book:
         number = body["number"]
         self.next_alarm = max(self.next_alarm, number + 1)
         if body["event"] == "raised":
-            self.alarms[number] = AlarmRow(number, body["code"], body["text"], row.entry.utc_ns)
+            self.alarms[number] = AlarmRow(
+                number,
+                body["code"],
+                body["text"],
+                row.entry.utc_ns,
+                row.entry.boot_id,
+                row.entry.mono_ns,
+            )
             said = [one for one in self.reminders_due if one[3:] == [body["code"], body["text"]]]
             if said:
                 self.reminders_due.remove(said[0])
@@ -520,6 +533,8 @@ class Book:
             alarm.active = False
         elif body["event"] == "acknowledged":
             alarm.acknowledged = True
+            if self.stopped_at is not None:  # whoever acknowledges knows that nothing is delivered
+                self.stopped_at = [row.entry.boot_id, row.entry.mono_ns]
         elif body["event"] == "escalated":
             alarm.escalated = True
         elif body["event"] == "ended":  # a reminder goes with its cause
@@ -550,14 +565,26 @@ class Book:
             site = {"site": body["site"], "utc_ns": row.entry.utc_ns}
             change["sites"] = [*change.get("sites", []), site][-_SITES:]
 
+    def _state(self, row: Row) -> None:
+        """Keep the state, and since when nothing is delivered: over a restart as well."""
+        self.state = row.entry.body["to"]
+        if self.state == "running":
+            self.stopped_at = None
+        elif self.state != "starting" and self.stopped_at is None:
+            self.stopped_at = [row.entry.boot_id, row.entry.mono_ns]
+
     def _line(self, row: Row) -> None:
         match row.entry.body["event"]:
             case "blocked":
-                self.blocked = [*self.blocked, [row.entry.boot_id, row.entry.mono_ns]][-_BLOCKED:]
+                self.blocked_mn = row.entry.body["force_mn"]
+            case "released":
+                self.blocked_mn = None
+            case "stopped":
+                self.stops = [*self.stops, [row.entry.boot_id, row.entry.mono_ns]][-_STOPS:]
             case "locked":
                 self.locked = True
             case "rearmed":
-                self.locked, self.blocked = False, []
+                self.locked, self.stops = False, []
             case _:
                 pass
 
@@ -582,7 +609,7 @@ class Book:
             raw[name] = dict(raw[name])
         # The row is written later than this: nothing in it may be changed meanwhile.
         raw["set_change"] = copy.deepcopy(self.set_change)
-        for name in ("blocked", "reminders_due"):
+        for name in ("stops", "reminders_due"):
             raw[name] = [list(one) for one in raw[name]]
         raw["doses"] = {key: _plain(one) for key, one in self.doses.items()}
         raw["leases"] = {str(key): _plain(one) for key, one in self.leases.items()}
@@ -606,7 +633,7 @@ class Book:
             "placed": dict(raw.get("placed", {})),
             "settings": dict(raw["settings"]),
             "set_change": copy.deepcopy(raw.get("set_change", {})),
-            "blocked": [list(one) for one in raw.get("blocked", [])],
+            "stops": [list(one) for one in raw.get("stops", [])],
             "reminders_due": [list(one) for one in raw.get("reminders_due", [])],
             "temp": TempRow(**raw["temp"]) if raw.get("temp") else None,
         }

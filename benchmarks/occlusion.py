@@ -58,7 +58,7 @@ def occlude(rate_uu_per_h: int, compliance_nl_per_kpa: int, bolus: str = "") -> 
         pushed_nl = after["displaced_nl"] - before["displaced_nl"]
         missed_nl = pushed_nl - (after["volume_nl"] - before["volume_nl"])
         bench.run(2 * pace * 50 * NS_PER_MS / NS_PER_S)
-        (row,) = [one.entry.body for one in bench.rows("line")]
+        row = next(one.entry.body for one in bench.rows("line"))
         return Found(seconds, missed_nl / _NL_PER_U, row["held_uu"] / UU_PER_U)
     finally:
         bench.close()

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests/support")]
 
-from bench_pump import BenchPump, bench_pump  # noqa: E402
+from bench_pump import BenchPump, Wire, bench_pump  # noqa: E402
 
 PAGE = ROOT / "docs/settings.md"
 _FILE = "{FILE}"
@@ -155,6 +155,8 @@ SETTINGS: tuple[Setting, ...] = (
             range="5 min to below half the duration"),
     Setting("Insulin on board", "delay", "insulin set rapid --delay {}", "time", ("0m", "30m"),
             ("31m",), "0", ("delay_min", "0 to 30")),
+    Setting("Glucose", "fingerstick", "glucose {}", "mg/dL", ("20", "600"), ("19", "601"), "-",
+            ("glucose", "20 to 600")),
     Setting("Cartridge and set", "what is loaded", "cartridge load {}", "U", ("0.01", "300"),
             ("300.01",), "none", ("amount_uu", "up to 300000000"), suspended=True),
     Setting("Cartridge and set", "size of the cartridge", "cartridge load 10 --size {}", "U",
@@ -174,6 +176,20 @@ SETTINGS: tuple[Setting, ...] = (
             ("12345678901234567890123456789012345678901",), "the old one",
             ("site", "at most 40"), suspended=True, range="1 to 40"),
 )  # fmt: skip
+
+BY_SCREEN: tuple[tuple[str, str, str, str, str, object], ...] = (
+    ("language", "preferences.set", "language", "en, de", "en", "fr"),
+    ("look", "preferences.set", "theme", "dark, light", "dark", "pink"),
+    ("speed that a bolus is proposed at", "preferences.set", "speed", "slow, normal, fast",
+     "normal", "warp"),
+    ("zone", "preferences.set", "zone", "of the tz database", "the machine's", "Mars/Olympus"),
+    ("fluid", "preferences.set", "fluid", "rapid, test", "none", "honey"),
+    ("size of the syringe, uU", "preferences.set", "syringe_uu", "1 to 300000000", "none",
+     300_000_001),
+    ("units of glucose", "glucose.set", "units", "mg/dL, mmol/L", "mg/dL", "stone"),
+)  # fmt: skip
+"""What the touchscreen and scripts set, with no verb of pumpctl: name, method, key, range, default
+and a wrong one."""
 
 _MACHINE: tuple[tuple[str, str, str, str, tuple[str, str]], ...] = (
     ("bore of the syringe", "bore_um", "um", "8660", ("999", "1000 to 40000")),
@@ -234,6 +250,12 @@ says of one that is wrong. A wrong one changes nothing: no row is written, and t
 they were. Amounts in messages are microunits (1 U = 1,000,000), unless they name their unit. A
 setting is changed by the role `settings` (temporary basal, boluses, the cartridge and snoozing by
 `operate`), and waits for the PIN where there is one.""".splitlines()
+_SCREEN_HEAD = """
+## On the socket alone
+
+What the touchscreen and scripts set ([reference](reference.md#3-the-sockets)).
+
+""".splitlines()
 _MACHINE_HEAD = """
 ## The machine
 
@@ -264,6 +286,14 @@ def page() -> str:
             verb = verb.replace(" --no-wait", "").replace(" --replace", "")
             cells = (one.name, f"`{verb}`", one.unit, one.shown_range, one.default, "; ".join(said))
             lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
+        lines += [*_SCREEN_HEAD, *_table("key", "default")]
+        wire = Wire(running.folder / "run/pumpd.sock")
+        for name, method, key, shown, default, value in BY_SCREEN:
+            reasons = wire.ask(method, {key: value})["error"]["data"]["reasons"]
+            said = [one["text"] for one in reasons]
+            cells = (name, f"`{method}` `{key}`", "", shown, default, "; ".join(said))
+            lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
+        wire.close()
         lines += [*_MACHINE_HEAD, *_table("key", "example")]
         for name, key, unit, default, (wrong, shown) in _MACHINE:
             said = machine_sentence(running, key, wrong)

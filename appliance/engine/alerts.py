@@ -135,8 +135,12 @@ class AlertsDesk(Desk):
         if self._state() not in _STOPPED or not set_up:
             self._quiet_since_ns = None
             self._alarms.clear(AlarmCode.DELIVERY_STOPPED)
-        elif self._quiet_since_ns is None or self._alarms.unacknowledged:
+        elif self._alarms.unacknowledged:
             self._quiet_since_ns = now_ns
+        elif self._quiet_since_ns is None:
+            boot, since_ns = self._c.book.stopped_at or ("", 0)
+            here = boot == self._c.machine.boot_id
+            self._quiet_since_ns = since_ns if here else now_ns
         elif now_ns - self._quiet_since_ns >= STOPPED_REMINDER_NS:
             self._alarms.raise_(
                 AlarmCode.DELIVERY_STOPPED, f"nothing is delivered: the pump is {self._state()}"

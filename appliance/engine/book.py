@@ -21,11 +21,12 @@ PROFILE_SETTING = "basal.profile."
 """What the name of a setting begins with that is one basal profile; its own name follows."""
 
 _RECENT_DOSES = 200
-_BLOCKED = 3
+_STOPS = 3
 _SITES = 20
 _BUCKET_NS = 60_000_000_000
 _SCHEDULE_ROWS = 500
 _DAY_NS = 24 * 3_600_000_000_000
+_PROTECTION = 64
 _READINGS = 320  # a day and a bit of one sensor
 
 
@@ -114,6 +115,8 @@ class AlarmRow:
     code: str
     text: str
     since_utc_ns: int
+    boot: str = ""
+    since_mono_ns: int = 0
     active: bool = True
     acknowledged: bool = False
     escalated: bool = False
@@ -217,7 +220,9 @@ class Book:
     spent: deque[Spent] = field(default_factory=deque)
     last_bolus: str = ""
     locked: bool = False
-    blocked: list[list[Any]] = field(default_factory=list)
+    blocked_mn: int | None = None
+    stops: list[list[Any]] = field(default_factory=list)
+    stopped_at: list[Any] | None = None
     set_change: dict[str, Any] = field(default_factory=dict)
     pin_tries: int = 0
     pin_tried: list[Any] = field(default_factory=lambda: ["", 0])
@@ -230,6 +235,7 @@ class Book:
     site_quiet_until_ns: int = 0
     last_stamp: list[Any] = field(default_factory=lambda: [0, ""])
     glucose: deque[GlucoseRow] = field(default_factory=deque)
+    protection: list[dict[str, Any]] = field(default_factory=list)
 
     # ------------------------------------------------------------------ the fold
 
@@ -254,7 +260,7 @@ class Book:
                 self.run_closed_confirmed_steps = self.run_closed_maximum_steps = 0
                 self.programmes = {}
             case "state":
-                self.state = body["to"]
+                self._state(row)
             case "setting":
                 self._setting(body)
             case "intent":
@@ -284,6 +290,8 @@ class Book:
                 self._reminder(row)
             case "glucose":
                 self._glucose(row)
+            case "protection":
+                self._protection(row)
             case _:
                 pass
 
@@ -440,6 +448,16 @@ class Book:
         while len(self.glucose) > _READINGS:
             self.glucose.popleft()
 
+    def _protection(self, row: Row) -> None:
+        """Keep when basal was suspended by glucose: for its limits, and to know that it is."""
+        entry, body = row.entry, row.entry.body
+        if body["event"] not in ("suspended", "resumed"):
+            return
+        event = {"event": body["event"], "rule": body["rule"], "by": body["by"], "why": body["why"]}
+        event |= {"boot": entry.boot_id, "mono_ns": entry.mono_ns}
+        event |= {"utc_ns": entry.utc_ns, "clock": entry.clock}
+        self.protection = [*self.protection, event][-_PROTECTION:]
+
     def _bucket(self, row: Row) -> Spent:
         """Return the minute of a row, at its latest instant; what is over a day old is dropped."""
         entry = row.entry
@@ -496,7 +514,14 @@ class Book:
         number = body["number"]
         self.next_alarm = max(self.next_alarm, number + 1)
         if body["event"] == "raised":
-            self.alarms[number] = AlarmRow(number, body["code"], body["text"], row.entry.utc_ns)
+            self.alarms[number] = AlarmRow(
+                number,
+                body["code"],
+                body["text"],
+                row.entry.utc_ns,
+                row.entry.boot_id,
+                row.entry.mono_ns,
+            )
             said = [one for one in self.reminders_due if one[3:] == [body["code"], body["text"]]]
             if said:
                 self.reminders_due.remove(said[0])
@@ -508,6 +533,8 @@ class Book:
             alarm.active = False
         elif body["event"] == "acknowledged":
             alarm.acknowledged = True
+            if self.stopped_at is not None:  # whoever acknowledges knows that nothing is delivered
+                self.stopped_at = [row.entry.boot_id, row.entry.mono_ns]
         elif body["event"] == "escalated":
             alarm.escalated = True
         elif body["event"] == "ended":  # a reminder goes with its cause
@@ -538,14 +565,26 @@ class Book:
             site = {"site": body["site"], "utc_ns": row.entry.utc_ns}
             change["sites"] = [*change.get("sites", []), site][-_SITES:]
 
+    def _state(self, row: Row) -> None:
+        """Keep the state, and since when nothing is delivered: over a restart as well."""
+        self.state = row.entry.body["to"]
+        if self.state == "running":
+            self.stopped_at = None
+        elif self.state != "starting" and self.stopped_at is None:
+            self.stopped_at = [row.entry.boot_id, row.entry.mono_ns]
+
     def _line(self, row: Row) -> None:
         match row.entry.body["event"]:
             case "blocked":
-                self.blocked = [*self.blocked, [row.entry.boot_id, row.entry.mono_ns]][-_BLOCKED:]
+                self.blocked_mn = row.entry.body["force_mn"]
+            case "released":
+                self.blocked_mn = None
+            case "stopped":
+                self.stops = [*self.stops, [row.entry.boot_id, row.entry.mono_ns]][-_STOPS:]
             case "locked":
                 self.locked = True
             case "rearmed":
-                self.locked, self.blocked = False, []
+                self.locked, self.stops = False, []
             case _:
                 pass
 
@@ -570,7 +609,7 @@ class Book:
             raw[name] = dict(raw[name])
         # The row is written later than this: nothing in it may be changed meanwhile.
         raw["set_change"] = copy.deepcopy(self.set_change)
-        for name in ("blocked", "reminders_due"):
+        for name in ("stops", "reminders_due"):
             raw[name] = [list(one) for one in raw[name]]
         raw["doses"] = {key: _plain(one) for key, one in self.doses.items()}
         raw["leases"] = {str(key): _plain(one) for key, one in self.leases.items()}
@@ -594,7 +633,7 @@ class Book:
             "placed": dict(raw.get("placed", {})),
             "settings": dict(raw["settings"]),
             "set_change": copy.deepcopy(raw.get("set_change", {})),
-            "blocked": [list(one) for one in raw.get("blocked", [])],
+            "stops": [list(one) for one in raw.get("stops", [])],
             "reminders_due": [list(one) for one in raw.get("reminders_due", [])],
             "temp": TempRow(**raw["temp"]) if raw.get("temp") else None,
         }

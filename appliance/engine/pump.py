@@ -199,7 +199,13 @@ class Pump:
             RemindersDesk(self._c, self._alarms),
             PreferencesDesk(self._c),
             ProfileDesk(self._c, self._basal),
-            GlucoseDesk(self._c),
+            GlucoseDesk(
+                self._c,
+                self._alarms,
+                self._basal,
+                state=lambda: self.state,
+                end_extended=self._end_extended,
+            ),
             RecordDesk(self._c, self._alarms),
             self._on_board,
             TempDesk(self._c, self._temp, self._basal, lambda: self.state),
@@ -475,6 +481,8 @@ class Pump:
             return
         self._spent = True
         self._why = [text]
+        if self.state in (PumpState.RUNNING, PumpState.STARTING):
+            self._line.stopped()
         self._move(PumpState.FAULTED, text)
 
     def _halt(self) -> None:
@@ -659,6 +667,8 @@ class Pump:
             unclean = "the pump did not end cleanly: acknowledge the alarms, then resume"
             changed = "the configuration was changed: acknowledge that, then resume"
             self._why = [one.text for one in bad] or [unclean if not self._clean_start else changed]
+            if self._was is PumpState.RUNNING:
+                self._line.stopped()
             self._move(PumpState.FAULTED, "recovery")
             self._say_ready(ok=False)
             return
@@ -860,6 +870,10 @@ class Pump:
     def _end_bolus(self, why: str) -> None:
         self._bolus.stop()
         self._end_jobs(self._bolus.running, why)
+
+    def _end_extended(self, why: str) -> None:
+        extended = [one for one in self._bolus.jobs if one.kind == DoseKind.EXTENDED.value]
+        self._end_jobs([one for one in extended if one.ended is None], why)
 
     def _end_jobs(self, jobs: Sequence[Job], why: str) -> None:
         for job in jobs:

@@ -330,7 +330,10 @@ class User:
             self._changing = True
             self._change()
             return
-        self._world.request("resume", lambda _answer: None)
+        # Three alarms and restarts within ten minutes lock it: whoever resumes has thought of that.
+        self._world.request(
+            "rearm", lambda _answer: self._world.request("resume", lambda _answer: None)
+        )
 
 
 def run(

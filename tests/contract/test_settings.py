@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import re
-import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, get_args
 
 import pytest
 from annotated_types import Ge, Le
-from bench_pump import BenchPump, bench_pump
+from bench_pump import BenchPump, Wire, bench_pump
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -98,6 +97,20 @@ def put_back(pump: BenchPump, settings: dict[str, Any]) -> None:
         pump.bench.ask("limits.set", **limits)
 
 
+@pytest.mark.parametrize("row", tool.BY_SCREEN, ids=lambda row: row[0])
+def test_a_wrong_setting_of_the_socket_is_one_reason_and_changes_nothing(
+    running: BenchPump, row: Any
+) -> None:
+    _, method, key, _, _, value = row
+    before = running.head()
+    wire = Wire(running.folder / "run/pumpd.sock")
+    (reason,) = wire.ask(method, {key: value})["error"]["data"]["reasons"]
+    wire.close()
+    assert (reason["field"], str(value) in reason["text"]) == (key, True)
+    assert reason["range"]
+    assert running.head() == before
+
+
 def test_the_page_of_settings_is_what_the_pump_says() -> None:
     assert tool.PAGE.read_text() == tool.page(), "run tools/settings.py"
 
@@ -162,7 +175,9 @@ def sound(method: str) -> dict[str, Any]:
             continue
         if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
             continue
-        if "list" in kinds:
+        if name == "readings":
+            said[name] = [{"id": "a", "mg_dl": 100, "age_s": 0}]
+        elif "list" in kinds:
             said[name] = [{"start_min_of_day": 0, "rate_uu_per_h": 1_000_000}]
         elif "int" in kinds:
             said[name] = 1
@@ -175,28 +190,6 @@ def sound(method: str) -> dict[str, Any]:
         else:
             said[name] = "271828"
     return said
-
-
-class Wire:
-    """A connection by hand."""
-
-    def __init__(self, path: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(str(path))
-        self._lines = self._socket.makefile("rb")
-        self.ask("hello", {"protocol": 1, "client": "by hand"})
-
-    def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        asked = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        self._socket.sendall(json.dumps(asked).encode() + b"\n")
-        while True:
-            said: dict[str, Any] = json.loads(self._lines.readline())
-            if "id" in said:
-                return said
-
-    def close(self) -> None:
-        self._lines.close()
-        self._socket.close()
 
 
 def test_whatever_is_wrong_in_a_request_is_one_reason_with_field_value_and_range(

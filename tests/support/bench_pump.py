@@ -4,6 +4,8 @@ Requests are answered on the server's thread, each in as much virtual time as it
 turns the clock but ``run``.
 """
 
+import json
+import socket
 import tempfile
 import threading
 import time
@@ -89,6 +91,28 @@ class BenchPump:
 def _plain(one: Any) -> dict[str, str]:
     names = ("code", "text", "field", "value", "range")
     return {name: getattr(one, name) for name in names}
+
+
+class Wire:
+    """A connection to the pump by hand."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(str(path))
+        self._lines = self._socket.makefile("rb")
+        self.ask("hello", {"protocol": 1, "client": "by hand"})
+
+    def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        asked = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        self._socket.sendall(json.dumps(asked).encode() + b"\n")
+        while True:
+            said: dict[str, Any] = json.loads(self._lines.readline())
+            if "id" in said:
+                return said
+
+    def close(self) -> None:
+        self._lines.close()
+        self._socket.close()
 
 
 @contextmanager

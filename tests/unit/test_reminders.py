@@ -2,12 +2,9 @@
 
 from typing import Any
 
-from engine_room import Room, machine
+from engine_room import Room
 
 from appliance.domain.units import NS_PER_S
-from appliance.engine.alarms import AlarmBoard
-from appliance.engine.book import Book
-from appliance.engine.context import Context
 from appliance.engine.reminders import RemindersDesk
 
 NONE = dict.fromkeys(("glucose_min", "site_days", "site_at_min", "meals", "personal"))
@@ -22,13 +19,7 @@ class Reminding(Room):
         self.desks = [RemindersDesk(self.c, self.alarms)]
 
     def restart(self, off_s: int, **changed: Any) -> None:
-        """Have pumpd end without a word, and begin again on the ledger after a while."""
-        book = Book()
-        for row in self.ledger.rows():
-            book.apply(row)
-        reading = self._reading(self.c.now_ns + off_s * NS_PER_S)
-        self.c = Context(machine(**changed), book, reading)
-        self.alarms = AlarmBoard(self.c)
+        super().restart(off_s, **changed)
         self.desks = [RemindersDesk(self.c, self.alarms)]
         self.c.write([self.c.entry("start", {})])
         self.turn()

@@ -100,8 +100,9 @@ done
 if [[ -n $named ]]; then
   stage tests tests "$@"
 else
-  stage tests tests -n 2 --ignore=tests/system "$@"
+  stage tests tests -n 2 --ignore=tests/system --ignore=tests/vm "$@"
   [[ ! -d tests/system ]] || stage programs tests "$@" tests/system
+  [[ -z $full ]] || stage machine tests "$@" tests/vm
 fi
 
 # Which requirement is proved by which test: only where all of them ran.

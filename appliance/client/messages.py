@@ -379,10 +379,30 @@ class GlucoseEnterParams(Params):
     mg_dl: MgDl
 
 
+class GlucosePeriod(Params):
+    """Thresholds from a minute of the local day on; 0 switches one off."""
+
+    start_min_of_day: Annotated[int, Field(ge=0, le=1_439)]
+    low_mg_dl: Annotated[int, Field(ge=0, le=600)]
+    high_mg_dl: Annotated[int, Field(ge=0, le=600)]
+
+
 class GlucoseSetParams(Params):
     """Change the settings of glucose that are named; the others stay."""
 
     units: GlucoseUnits | None = None
+    periods: Annotated[list[GlucosePeriod], Field(max_length=24)] | None = None
+    fast_mg_dl_per_min: Annotated[int, Field(ge=0, le=20)] | None = None
+    predicted_min: Annotated[int, Field(ge=0, le=120)] | None = None
+    lost: bool | None = None
+    protection: Literal["off", "low", "predictive", "before-low"] | None = None
+    protection_limit_mg_dl: Annotated[int, Field(ge=20, le=600)] | None = None
+
+
+class GlucoseSnoozeParams(Params):
+    """Answer the glucose alerts that stand; they come again where their cause goes on."""
+
+    minutes: Annotated[int, Field(ge=5, le=240)]
 
 
 class HistoryParams(Params):
@@ -496,6 +516,8 @@ PUMP_METHODS: tuple[Method, ...] = (
     Method("glucose.enter", GlucoseEnterParams, Role.OPERATE, changes=True),
     Method("glucose.show", Nothing, Role.OBSERVE),
     Method("glucose.set", GlucoseSetParams, Role.SETTINGS, changes=True),
+    Method("glucose.snooze", GlucoseSnoozeParams, Role.OPERATE, changes=True),
+    Method("glucose.resume", Nothing, Role.OPERATE, changes=True),
     Method("heartbeat", Nothing, Role.OPERATE),
 )
 """The verbs of ``pumpd``'s socket, after ``hello``."""
@@ -759,6 +781,17 @@ class Fingerstick(Result):
     age_s: int
 
 
+class ProtectionShown(Result):
+    """Low-glucose protection: its rule set, and a suspension that goes on."""
+
+    rule: str
+    limit_mg_dl: int | None = None
+    suspended: bool = False
+    since_s: int | None = None
+    left_s: int | None = None
+    why: str | None = None
+
+
 class Glucose(Result):
     """Glucose as the pump knows it; without a sensor ``mg_dl`` is None and ``state`` "none".
 
@@ -776,12 +809,14 @@ class Glucose(Result):
     arrow: str | None = None
     predicted_mg_dl: int | None = None
     finger: Fingerstick | None = None
+    protection: ProtectionShown | None = None
 
 
 class GlucoseShown(Result):
-    """Glucose now, and the readings of the last three hours, oldest first."""
+    """Glucose now, and the readings of the last three hours, oldest first; what is set."""
 
     glucose: Glucose
+    settings: dict[str, Any] = Field(default_factory=dict)
     readings: list[dict[str, Any]] = Field(default_factory=list)
 
 

@@ -226,5 +226,14 @@ _CONDITIONS = frozenset(
         AlarmCode.SENSOR_FAULT,
         AlarmCode.LEDGER_FAILURE,
         AlarmCode.CHANNEL_LOST,
+        AlarmCode.URGENT_LOW_GLUCOSE,
+        AlarmCode.LOW_GLUCOSE,
+        AlarmCode.HIGH_GLUCOSE,
+        AlarmCode.GLUCOSE_FALLING,
+        AlarmCode.GLUCOSE_RISING,
+        AlarmCode.LOW_PREDICTED,
+        AlarmCode.GLUCOSE_LOST,
+        AlarmCode.BASAL_SUSPENDED,
+        AlarmCode.PROTECTION_HELD,
     }
 )

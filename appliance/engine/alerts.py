@@ -112,12 +112,14 @@ class AlertsDesk(Desk):
         if left_uu is None:
             return
         alerts = self._alerts
-        text = f"the reservoir holds {format_dose(left_uu)}"
         hours = self._hours_left(left_uu) if alerts.low_reservoir_h else None
         by_hours = hours is not None and hours < alerts.low_reservoir_h
-        if by_hours:
-            text += f", enough for {hours} h of basal"
-        self._hold(AlarmCode.LOW_RESERVOIR, by_hours or left_uu <= alerts.low_reservoir_uu, text)
+        low = by_hours or left_uu <= alerts.low_reservoir_uu
+        text = ""
+        if low or left_uu <= VERY_LOW_UU:
+            text = f"the reservoir holds {format_dose(left_uu)}"
+            text += f", enough for {hours} h of basal" if by_hours else ""
+        self._hold(AlarmCode.LOW_RESERVOIR, low, text)
         self._hold(AlarmCode.VERY_LOW_RESERVOIR, left_uu <= VERY_LOW_UU, text)
 
     def _hold(self, code: AlarmCode, holds: bool, text: str) -> None:  # noqa: FBT001

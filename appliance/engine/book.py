@@ -26,6 +26,7 @@ _SITES = 20
 _BUCKET_NS = 60_000_000_000
 _SCHEDULE_ROWS = 500
 _DAY_NS = 24 * 3_600_000_000_000
+_PROTECTION = 64
 _READINGS = 320  # a day and a bit of one sensor
 
 
@@ -195,6 +196,7 @@ class Book:
     seq: int = 0
     run: int = 0
     clean: bool = True
+    config_sha256: str = ""
     state: str = "stopped"
     next_programme: int = 1
     next_lease: int = 1
@@ -233,6 +235,7 @@ class Book:
     site_quiet_until_ns: int = 0
     last_stamp: list[Any] = field(default_factory=lambda: [0, ""])
     glucose: deque[GlucoseRow] = field(default_factory=deque)
+    protection: list[dict[str, Any]] = field(default_factory=list)
 
     # ------------------------------------------------------------------ the fold
 
@@ -248,6 +251,7 @@ class Book:
                 self.last_stamp = [row.entry.utc_ns, row.entry.clock]
             case "start":
                 self.clean = False
+                self.config_sha256 = body.get("config_sha256", "")
             case "end":
                 self.clean = True
             case "run":
@@ -286,6 +290,8 @@ class Book:
                 self._reminder(row)
             case "glucose":
                 self._glucose(row)
+            case "protection":
+                self._protection(row)
             case _:
                 pass
 
@@ -441,6 +447,16 @@ class Book:
         self.glucose.insert(at, reading)
         while len(self.glucose) > _READINGS:
             self.glucose.popleft()
+
+    def _protection(self, row: Row) -> None:
+        """Keep when basal was suspended by glucose: for its limits, and to know that it is."""
+        entry, body = row.entry, row.entry.body
+        if body["event"] not in ("suspended", "resumed"):
+            return
+        event = {"event": body["event"], "rule": body["rule"], "by": body["by"], "why": body["why"]}
+        event |= {"boot": entry.boot_id, "mono_ns": entry.mono_ns}
+        event |= {"utc_ns": entry.utc_ns, "clock": entry.clock}
+        self.protection = [*self.protection, event][-_PROTECTION:]
 
     def _bucket(self, row: Row) -> Spent:
         """Return the minute of a row, at its latest instant; what is over a day old is dropped."""

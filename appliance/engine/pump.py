@@ -199,7 +199,13 @@ class Pump:
             RemindersDesk(self._c, self._alarms),
             PreferencesDesk(self._c),
             ProfileDesk(self._c, self._basal),
-            GlucoseDesk(self._c),
+            GlucoseDesk(
+                self._c,
+                self._alarms,
+                self._basal,
+                state=lambda: self.state,
+                end_extended=self._end_extended,
+            ),
             RecordDesk(self._c, self._alarms),
             self._on_board,
             TempDesk(self._c, self._temp, self._basal, lambda: self.state),
@@ -225,6 +231,10 @@ class Pump:
         self._recovered = False
         self._recovering = False
         self._clean_start = book.clean and not book.leases and not book.open_doses
+        before, now = book.config_sha256, machine.config_sha256
+        self._config_change = f"{before[:12]} before, {now[:12]} now" if before != now else ""
+        if not before:
+            self._config_change = ""  # a new ledger knows of none
         self._ready_said = False
         self._resume_tokens: list[int] = []
         self._resume_wanted: tuple[bool, str] | None = None
@@ -650,9 +660,13 @@ class Pump:
         bad = [one for one in self._ledger_lines if not one.ok]
         if bad:
             self._alarms.raise_(AlarmCode.HISTORY_UNKNOWN, "; ".join(one.text for one in bad))
-        if not self._clean_start or self._was is PumpState.FAULTED or bad:
+        if self._config_change:
+            text = f"the configuration is not that of the last start: {self._config_change}"
+            self._alarms.raise_(AlarmCode.CONFIG_CHANGED, text)
+        if not self._clean_start or self._was is PumpState.FAULTED or bad or self._config_change:
             unclean = "the pump did not end cleanly: acknowledge the alarms, then resume"
-            self._why = [one.text for one in bad] or [unclean]
+            changed = "the configuration was changed: acknowledge that, then resume"
+            self._why = [one.text for one in bad] or [unclean if not self._clean_start else changed]
             if self._was is PumpState.RUNNING:
                 self._line.stopped()
             self._move(PumpState.FAULTED, "recovery")
@@ -856,6 +870,10 @@ class Pump:
     def _end_bolus(self, why: str) -> None:
         self._bolus.stop()
         self._end_jobs(self._bolus.running, why)
+
+    def _end_extended(self, why: str) -> None:
+        extended = [one for one in self._bolus.jobs if one.kind == DoseKind.EXTENDED.value]
+        self._end_jobs([one for one in extended if one.ended is None], why)
 
     def _end_jobs(self, jobs: Sequence[Job], why: str) -> None:
         for job in jobs:

@@ -51,6 +51,7 @@ Question = tuple[str, BaseModel, Callable[[Answer], None]]
 _IDLE_S = 2.0
 _WATCH_S = 2.0
 _SUM_S = 120.0
+_LEVELS = {True: logging.WARNING, False: logging.DEBUG}
 _SLICES = 4
 """How many batches of new rows one answer waits for; beyond them it says so."""
 
@@ -65,16 +66,15 @@ class Desk(threading.Thread):
     def __init__(
         self,
         history: History,
-        state: Path,
+        rollup: Rollup,
         clock: SystemClock,
         died: Callable[[BaseException], None],
     ) -> None:
         super().__init__(name="history")
         self._history = history
-        self._state = state
         self._clock = clock
         self._died = died
-        self._rollup: Rollup | None = None
+        self._own = rollup
         self._behind = True
         self._told = ""
         self.house: Housekeeper | None = None
@@ -106,7 +106,6 @@ class Desk(threading.Thread):
     def run(self) -> None:
         """Work the queue. A bug here ends the program."""
         try:
-            self._rollup = Rollup(self._state / "keeper.db", self._state / "ledger.db")
             while True:
                 try:
                     job = self._jobs.get(timeout=0 if self._behind else _IDLE_S)
@@ -117,7 +116,7 @@ class Desk(threading.Thread):
                     break
                 method, params, answer = job
                 answer(self._answer(method, params))
-            self._rollup.close()
+            self._own.close()
             self._history.close()
         except Exception as error:  # noqa: BLE001 - a dead thread takes its program down
             self._died(error)
@@ -152,7 +151,8 @@ class Desk(threading.Thread):
             self._behind = False
             if str(fault) != self._told:
                 self._told = str(fault)
-                _log.warning("%s: %s", fault.code, fault)
+                # A pump that was never started has none: that is no news.
+                _log.log(_LEVELS[self._own.has_ledger], "%s: %s", fault.code, fault)
 
     def _made_anew(self, error: sqlite3.Error) -> Answer:
         """Begin again with a database that is damaged: it holds nothing but the ledger's rows."""
@@ -161,11 +161,6 @@ class Desk(threading.Thread):
         self._own.start_anew()
         self._behind = True
         return Failed(LedgerFault.code, text)
-
-    @property
-    def _own(self) -> Rollup:
-        assert self._rollup is not None  # noqa: S101 - opened before the first question
-        return self._rollup
 
     def _answer(self, method: str, params: BaseModel) -> Answer:
         try:
@@ -225,10 +220,10 @@ class Desk(threading.Thread):
         raise TypeError(f"{method} with {type(params).__name__} is no method of the keeper")
 
 
-def jobs_of(config: Config, settings: KeeperSettings, desk: Desk) -> list[Job]:
+def jobs_of(config: Config, settings: KeeperSettings, own: Path, desk: Desk) -> list[Job]:
     """Return the jobs of each day, as they are set."""
-    state, table = config.paths.state, settings.jobs
-    ledger, backups = state / "ledger.db", state / "backups"
+    table = settings.jobs
+    ledger, backups = config.paths.state / "ledger.db", own / "backups"
 
     def report(seq: int, text: str) -> None:
         with PumpClient(config.paths.runtime / "pumpd.sock", client="pump-keeper") as pump:
@@ -249,14 +244,18 @@ def jobs_of(config: Config, settings: KeeperSettings, desk: Desk) -> list[Job]:
     ]
 
 
-def serve(config: Config, settings: KeeperSettings, clock: SystemClock) -> None:
-    """Serve until a signal asks for the end. Raises PumpError or OSError where it cannot begin."""
+def serve(config: Config, settings: KeeperSettings, own: Path, clock: SystemClock) -> None:
+    """Serve until a signal asks for the end; ``own`` is the folder for the keeper's own files.
+
+    Raises PumpError or OSError where it cannot begin.
+    """
     ledger = config.paths.state / "ledger.db"
-    desk = Desk(History(ledger), config.paths.state, clock, _died)
-    book = JobBook(config.paths.state / "keeper-jobs.json")
-    house = Housekeeper(jobs_of(config, settings, desk), book, clock, real_monotonic_ns, _died)
+    desk = Desk(History(ledger), Rollup(own / "keeper.db", ledger), clock, _died)
+    book = JobBook(own / "keeper-jobs.json")
+    jobs = jobs_of(config, settings, own, desk)
+    house = Housekeeper(jobs, book, clock, real_monotonic_ns, _died)
     desk.house = house
-    feeders = _feeders(config, settings, clock)
+    feeders = _feeders(config, settings, own, clock)
     desk.feeders = [one.feeder for one in feeders]
     bench = config.pins.factory == "bench"
 
@@ -297,7 +296,9 @@ def serve(config: Config, settings: KeeperSettings, clock: SystemClock) -> None:
     desk.end()
 
 
-def _feeders(config: Config, settings: KeeperSettings, clock: SystemClock) -> list[FeederThread]:
+def _feeders(
+    config: Config, settings: KeeperSettings, own: Path, clock: SystemClock
+) -> list[FeederThread]:
     """Return a thread for each source that is on. Raises BadConfiguration."""
     threads = []
     for one in settings.source:
@@ -306,7 +307,7 @@ def _feeders(config: Config, settings: KeeperSettings, clock: SystemClock) -> li
         place = Place(
             one.name,
             clock,
-            config.paths.state,
+            own,
             config.paths.runtime,
             config.mechanics.concentration_u_per_ml,
         )
@@ -342,6 +343,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="pump-keeper", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="the machine's configuration")
     parser.add_argument("--clock-file", type=Path, help="the demo's start instant and speed")
+    parser.add_argument("--state", type=Path, help="a folder for its own files; else the pump's")
     words = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(levelname)s: %(message)s")
     logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it tells of every look
@@ -349,7 +351,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         config, _ = load(words.config)
         start = Start.load(words.clock_file) if words.clock_file else None
         settings = read_settings(words.config.with_name("keeper.toml"))
-        serve(config, settings, SystemClock(config.pump.zone, start))
+        own = words.state or config.paths.state
+        serve(config, settings, own, SystemClock(config.pump.zone, start))
     except BadConfiguration as fault:
         for text in fault.faults:
             _log.error("%s: %s", fault.source, text)

@@ -136,6 +136,7 @@ class VirtualBench:
         self._signals, self._sensors_ns = signals, sensors_ms * NS_PER_MS
         self._over = False
         self.pin = ""
+        self.config_sha256 = "0" * 64
         self._lease_uu = lease_uu
         self._runs = 0
         self._tokens = 0
@@ -512,7 +513,7 @@ class VirtualBench:
             speed=self._pace,
             boot_id=f"boot-{self.boot}",
             version="virtual",
-            config_sha256="0" * 64,
+            config_sha256=self.config_sha256,
             pids=(("pumpd", 1),),
             signals=self._signals,
             guarded=GUARDED,

@@ -270,9 +270,16 @@ class World(VirtualBench):
 
     def step_clock(self, step_s: int) -> None:
         """Set the wall clock."""
+        if abs(step_s) > _CLOCK_STEP_S and self.pump is not None and not self._leaving:
+            stepped = [AlarmCode.CLOCK_STEPPED]
+            self.oracle.demands.demand("the clock was set", stepped, self.plant_ns)
         self.happened["clock_steps"] += 1
         self.set_wall(step_s)
         self._watch_the_zone()
+
+    def terminate(self) -> None:
+        self._leaving = True
+        super().terminate()
 
     def journey(self, zone: str) -> None:
         """Take the pump to another zone."""

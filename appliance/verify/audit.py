@@ -367,9 +367,8 @@ class _Auditor:
         else:
             span_ns = end.at_ns - start.at_ns
             asked = start.body["rate_uu_per_h"] * truth.ratio_steps * span_ns
-            # The carry it takes over, and what each dose beside it leaves over, are under a step
-            # each. Beside another dose the maximum of one that a crash cut holds what may be of
-            # either.
+            # The carry it takes over and what each dose beside it leaves are less than a step each.
+            # Beside another dose the maximum of one that a crash cut holds what may be of either.
             gave = maximum if body["certainty"] == "exact" else confirmed
             ends_ns = self._ends_ns
             beside = bisect_right(ends_ns, end.at_ns) - bisect_left(ends_ns, start.at_ns)

@@ -139,7 +139,7 @@ class CartridgePresenter(Presenter):
         if key == "home":
             self.desk.go("home")
         elif key == "prime":
-            self.desk.go("set_change", at="prime")
+            self.desk.go("set_change", at="prime", then="cartridge")
         elif key == "change":
             self.desk.go("set_change")
 
@@ -157,6 +157,7 @@ class SetChangeView(View):
     lines: tuple[str, ...] = ()
     amount: str = ""
     amount_note: str = ""
+    editable: bool = False
     hold: str = ""
     hold_note: str = ""
     ready: bool = True
@@ -191,7 +192,8 @@ class SetChangePresenter(Presenter):
 
     def entered(self, **words_: object) -> None:
         """Begin where the pump says that the change stands, or at the step that was asked for."""
-        self._then = str(words_.get("then", "cartridge" if "at" not in words_ else self._then))
+        if not words_ or "then" in words_:
+            self._then = str(words_.get("then", "cartridge"))
         at = words_.get("at")
         if words_.get("stay"):
             self._forget_question()
@@ -317,6 +319,7 @@ class SetChangePresenter(Presenter):
             ),
             amount=numbers.whole_units(size_uu),
             amount_note=_("It holds"),
+            editable=True,
         )
 
     def _prime(self) -> SetChangeView:
@@ -335,6 +338,7 @@ class SetChangePresenter(Presenter):
             ),
             amount=amount,
             amount_note=_("Prime"),
+            editable=True,
         )
 
     def _cannula(self) -> SetChangeView:
@@ -352,6 +356,7 @@ class SetChangePresenter(Presenter):
             ),
             amount=numbers.units(self._amount_uu["cannula"]),
             amount_note=_("Fill"),
+            editable=True,
         )
 
     def _where(self) -> SetChangeView:
@@ -434,7 +439,7 @@ class SetChangePresenter(Presenter):
         }
         return SetChangeView(
             title=_("Change cartridge and set"),
-            foot=(FootItem("halt", _("Stop this"), "stop"),),
+            foot=(FootItem("halt", _("Stop this step")),),
             step=self._step(step),
             picture=step,
             share=share,

@@ -96,6 +96,7 @@ class BolusDeliverParams(Params):
     """Give the dose that was reviewed; ``stay`` says that this connection lives until it ends.
 
     ``again`` is a second confirmation: the same amount was begun less than 15 min ago (SR-10).
+    ``correction_uu`` and ``carbs_g`` say what it is for: they are recorded, and change nothing.
     """
 
     request_id: RequestId
@@ -106,6 +107,8 @@ class BolusDeliverParams(Params):
     token: Annotated[str, Field(min_length=1, max_length=128)]
     stay: bool
     again: bool = False
+    correction_uu: DoseUu = 0
+    carbs_g: Annotated[int, Field(ge=0, le=300)] = 0
 
 
 class DoseLookupParams(Params):
@@ -937,6 +940,8 @@ class BolusMark(Result):
     maximum_uu: int
     certainty: str
     outcome: str
+    correction_uu: int = 0
+    carbs_g: int = 0
 
 
 class AlarmMark(Result):

@@ -37,6 +37,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "programmed_uu": "asked for, microunits (1 U = 1,000,000); empty for basal: a rate",
         "rate_uu_per_h": "at which rate, microunits an hour",
         "correction_uu": "the part that was asked for as a correction, microunits",
+        "carbs_g": "the food it was given for, grams of carbohydrate, as a person said",
         "confirmed_steps": "microsteps read back while the motor was enabled",
         "maximum_steps": "the most microsteps that can have moved",
         "confirmed_uu": "confirmed_steps in microunits, rounded down",
@@ -337,7 +338,9 @@ def _treatment(one: Row) -> dict[str, Any] | None:
     match one["kind"]:
         case "bolus":
             kind = "Correction Bolus" if one["correction_uu"] else "Bolus"
-            return body | {"eventType": kind, "insulin": round(confirmed_u, 4)}
+            kind = "Meal Bolus" if one["carbs_g"] else kind
+            carbs = {"carbs": one["carbs_g"]} if one["carbs_g"] else {}
+            return body | {"eventType": kind, "insulin": round(confirmed_u, 4), **carbs}
         case "extended":
             return body | {
                 "eventType": "Combo Bolus",

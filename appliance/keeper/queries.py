@@ -241,7 +241,8 @@ class Queries:
         marks = ", ".join("?" * len(kinds))
         cursor = self._db.execute(
             "SELECT id, kind, utc_ns, end_utc_ns, offset_s, rate_uu_per_h, programmed_uu,"  # noqa: S608
-            " programmed_steps, correction_uu, confirmed_steps, maximum_steps, certainty, outcome,"
+            " programmed_steps, correction_uu, carbs_g, confirmed_steps, maximum_steps, certainty,"
+            " outcome,"
             " ratio_uu, ratio_steps FROM doses WHERE utc_ns >= ? AND utc_ns <= ?"
             f" AND kind IN ({marks}) AND (end_utc_ns IS NULL OR end_utc_ns >= ?)"
             " ORDER BY utc_ns DESC LIMIT ?",

@@ -25,7 +25,7 @@ from appliance.domain.units import MIN_PER_DAY, NS_PER_MIN, NS_PER_S
 from appliance.errors import BrokenChain, LedgerFault
 from appliance.ports import Row
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised where what is kept here changes: a file of an older one is made anew."""
 BATCH_ROWS = 2_000
 DAY_NS = MIN_PER_DAY * NS_PER_MIN
@@ -60,7 +60,8 @@ CREATE TABLE doses (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, utc_ns INTEGER NOT NULL,
     offset_s INTEGER NOT NULL, end_utc_ns INTEGER, rate_uu_per_h INTEGER, programmed_uu INTEGER,
     programmed_steps INTEGER, correction_uu INTEGER NOT NULL DEFAULT 0,
-    confirmed_steps INTEGER NOT NULL DEFAULT 0, maximum_steps INTEGER NOT NULL DEFAULT 0,
+    carbs_g INTEGER NOT NULL DEFAULT 0, confirmed_steps INTEGER NOT NULL DEFAULT 0,
+    maximum_steps INTEGER NOT NULL DEFAULT 0,
     ratio_uu INTEGER NOT NULL, ratio_steps INTEGER NOT NULL,
     certainty TEXT NOT NULL, outcome TEXT NOT NULL, why TEXT NOT NULL DEFAULT ''
 ) STRICT;
@@ -336,8 +337,8 @@ class Rollup:
         )
         self._db.execute(
             "INSERT INTO doses (seq, id, kind, utc_ns, offset_s, rate_uu_per_h, programmed_uu,"
-            " programmed_steps, correction_uu, ratio_uu, ratio_steps, certainty, outcome)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " programmed_steps, correction_uu, carbs_g, ratio_uu, ratio_steps, certainty,"
+            " outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 row.seq,
                 body["request_id"],
@@ -348,6 +349,7 @@ class Rollup:
                 body.get("programmed_uu"),
                 body.get("programmed_steps"),
                 correction_uu,
+                body.get("carbs_g") or 0,
                 state.ratio_uu,
                 state.ratio_steps,
                 Certainty.OPEN.value,

@@ -46,6 +46,10 @@ def keeper_show(session: Session, *, as_json: bool = False) -> None:
         click.echo(f"{BENCH}  pump-keeper: row {shown.seq} of {shown.head_seq} taken in")
         for job in shown.jobs:
             click.echo("  " + job_line(job))
+        for link in shown.links:
+            click.echo(
+                "  " + safe(f"link {link.get('name')}: {link.get('state')}: {link.get('text')}")
+            )
         for source in shown.sources:
             click.echo("  " + safe(f"source {source.get('name')}: {source.get('text')}"))
     end(Exit.REFUSED if any(job.ok is False for job in shown.jobs) else Exit.DONE)

@@ -1035,6 +1035,7 @@ class KeeperShown(Result):
     head_seq: int = 0
     clock_steps: int = 0
     sources: list[dict[str, Any]] = Field(default_factory=list)
+    links: list[dict[str, Any]] = Field(default_factory=list)
 
 
 class DaySums(Sums):

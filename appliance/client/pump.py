@@ -300,8 +300,9 @@ class PumpClient:
         ``again`` confirms a second time, where the review's ``again`` says that the same amount was
         begun less than 15 min ago. ``correction_uu`` of the amount and ``carbs_g`` of food are what
         it is for: recorded, nothing more. ``stay`` promises that this connection lives until the
-        dose ends. A lost answer is settled here: look the id up, and ask again with the same id where
-        there is no such dose (SR-37, SR-39). Raises OutcomeUnknown only where that failed too.
+        dose ends. A lost answer is settled here: look the id up, and ask again with the same id
+        where there is no such dose (SR-37, SR-39). Raises OutcomeUnknown only where that failed
+        too.
         """
         purpose = {"correction_uu": correction_uu, "carbs_g": carbs_g}
         params = BolusDeliverParams(

@@ -28,6 +28,7 @@ from appliance.client.messages import (
     HistoryParams,
     KeeperRunParams,
     Role,
+    Snapshot,
 )
 from appliance.client.pump import PumpClient
 from appliance.client.wire import Code
@@ -36,9 +37,12 @@ from appliance.domain.units import format_dose
 from appliance.errors import BadConfiguration, LedgerFault, PumpError
 from appliance.keeper.history import History
 from appliance.keeper.jobs import Housekeeper, Job, JobBook
+from appliance.keeper.links import Link, LinkThread
+from appliance.keeper.links.metrics import Prometheus
+from appliance.keeper.links.upload import NightscoutUpload
 from appliance.keeper.nightly import back_up, clear_out, full_check
 from appliance.keeper.queries import Queries, date_of, day_number
-from appliance.keeper.rollup import Followed, Rollup, day_of, not_followed
+from appliance.keeper.rollup import Followed, Look, Rollup, day_of, not_followed
 from appliance.keeper.settings import KeeperSettings
 from appliance.keeper.settings import read as read_settings
 from appliance.keeper.sources import Place, make
@@ -79,6 +83,7 @@ class Desk(threading.Thread):
         self._told = ""
         self.house: Housekeeper | None = None
         self.feeders: list[Feeder] = []
+        self.links: list[LinkThread] = []
         self._jobs: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
 
     def request(
@@ -198,6 +203,7 @@ class Desk(threading.Thread):
             "head_seq": followed.head_seq,
             "clock_steps": self.house.restarts,
             "sources": [one.shown() for one in self.feeders],
+            "links": [one.shown() for one in self.links],
         }
 
     def _asked(self, method: str, params: BaseModel) -> dict[str, Any]:
@@ -257,6 +263,7 @@ def serve(config: Config, settings: KeeperSettings, own: Path, clock: SystemCloc
     desk.house = house
     feeders = _feeders(config, settings, own, clock)
     desk.feeders = [one.feeder for one in feeders]
+    desk.links = _links(config, settings, own, clock)
     bench = config.pins.factory == "bench"
 
     def hello() -> Mapping[str, Any]:
@@ -281,8 +288,8 @@ def serve(config: Config, settings: KeeperSettings, own: Path, clock: SystemCloc
     server.start()
     desk.start()
     house.start()
-    for one in feeders:
-        one.start()
+    for thread in (*feeders, *desk.links):
+        thread.start()
     notifier = Notifier()
     notifier.say("READY=1")
     while signal.sigtimedwait(_ENDS, _WATCH_S) is None:
@@ -290,8 +297,10 @@ def serve(config: Config, settings: KeeperSettings, own: Path, clock: SystemCloc
             _log.warning("the wall clock was set: the jobs are looked at anew")
     notifier.say("STOPPING=1")
     house.end()
-    for one in feeders:
-        one.end()
+    for feeder in feeders:
+        feeder.end()
+    for link in desk.links:
+        link.end()
     server.close()
     desk.end()
 
@@ -315,6 +324,59 @@ def _feeders(
         give = giving_to(config.paths.runtime / "pumpd.sock")
         threads.append(FeederThread(Feeder(one.name, source, clock, give), _died))
     return threads
+
+
+def _links(
+    config: Config, settings: KeeperSettings, own: Path, clock: SystemClock
+) -> list[LinkThread]:
+    """Return a thread for each link that is on. Raises BadConfiguration."""
+    sums = own / "keeper.db"
+
+    def ask() -> Snapshot | None:
+        try:
+            with PumpClient(config.paths.runtime / "pumpd.sock", client="pump-keeper") as pump:
+                return pump.status()
+        except PumpError:
+            return None
+
+    def totals() -> Mapping[str, int]:
+        try:
+            with Look(sums) as look:
+                return Queries(look).totals()
+        except sqlite3.Error:
+            return {}
+
+    threads = []
+    for one in settings.link:
+        if not one.enabled:
+            continue
+        place = Place(one.name, clock, own, config.paths.runtime)
+        link: Link
+        match one.kind:
+            case "nightscout":
+                link = NightscoutUpload(one.options, place, settings.hosts, sums)
+            case "prometheus":
+                link = Prometheus(one.options, place, config.pump.name, ask, totals)
+            case _:
+                link = _mqtt(one.options, place, settings.hosts, config.pump.name, ask, sums)
+        threads.append(LinkThread(one.name, link, _died))
+    return threads
+
+
+def _mqtt(
+    options: Mapping[str, Any],
+    place: Place,
+    hosts: list[str],
+    pump: str,
+    ask: Callable[[], Snapshot | None],
+    sums: Path,
+) -> Link:
+    try:
+        from appliance.keeper.links.mqtt import Mqtt
+    except ImportError as error:
+        text = f"mqtt needs {error.name}: pip install 'benchpump[mqtt]'"
+        raise BadConfiguration(f"link {place.name}", [text]) from error
+    return Mqtt(options, place, hosts, pump=pump, ask=ask, sums=sums)
 
 
 def _users(config: Config) -> dict[Role, set[int]]:

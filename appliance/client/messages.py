@@ -435,6 +435,12 @@ class KeeperRunParams(Params):
     job: Name
 
 
+class KeeperExportParams(Params):
+    """Export everything, with a report: "here", or onto a stick by its name."""
+
+    target: Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_printable)] = "here"
+
+
 DayText = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 
 
@@ -543,6 +549,7 @@ KEEPER_METHODS: tuple[Method, ...] = (
     Method("conservation", Nothing, Role.OBSERVE, answer_s=30.0),
     Method("keeper", Nothing, Role.OBSERVE),
     Method("keeper.run", KeeperRunParams, Role.OPERATE),
+    Method("keeper.export", KeeperExportParams, Role.OPERATE),
 )
 """The verbs of ``pump-keeper``'s socket, after ``hello``."""
 
@@ -1036,6 +1043,7 @@ class KeeperShown(Result):
     clock_steps: int = 0
     sources: list[dict[str, Any]] = Field(default_factory=list)
     links: list[dict[str, Any]] = Field(default_factory=list)
+    targets: list[str] = Field(default_factory=list)
 
 
 class DaySums(Sums):

@@ -26,6 +26,7 @@ from appliance.client.messages import (
     DaysParams,
     GraphParams,
     HistoryParams,
+    KeeperExportParams,
     KeeperRunParams,
     Role,
     Snapshot,
@@ -36,7 +37,7 @@ from appliance.config import Config, load
 from appliance.domain.units import format_dose
 from appliance.errors import BadConfiguration, LedgerFault, PumpError
 from appliance.keeper.history import History
-from appliance.keeper.jobs import Housekeeper, Job, JobBook
+from appliance.keeper.jobs import ON_REQUEST, Housekeeper, Job, JobBook
 from appliance.keeper.links import Link, LinkThread
 from appliance.keeper.links.metrics import Prometheus
 from appliance.keeper.links.upload import NightscoutUpload
@@ -47,6 +48,7 @@ from appliance.keeper.settings import KeeperSettings
 from appliance.keeper.settings import read as read_settings
 from appliance.keeper.sources import Place, make
 from appliance.keeper.sources.feeding import Feeder, FeederThread, giving_to
+from appliance.keeper.take_away import HERE, take_away, targets, write_report
 
 _log = logging.getLogger("pump-keeper")
 _ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -82,6 +84,8 @@ class Desk(threading.Thread):
         self._behind = True
         self._told = ""
         self.house: Housekeeper | None = None
+        self.own = Path()
+        self.target = HERE
         self.feeders: list[Feeder] = []
         self.links: list[LinkThread] = []
         self._jobs: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
@@ -173,6 +177,8 @@ class Desk(threading.Thread):
                 return Done(self._history.page(**params.model_dump()))
             if method == "keeper":
                 return Done(self._about())
+            if isinstance(params, KeeperExportParams):
+                return Done(self._export(params.target))
             if isinstance(params, KeeperRunParams):
                 assert self.house is not None  # noqa: S101 - set before the server starts
                 self.house.run_soon(params.job)
@@ -203,8 +209,19 @@ class Desk(threading.Thread):
             "head_seq": followed.head_seq,
             "clock_steps": self.house.restarts,
             "sources": [one.shown() for one in self.feeders],
+            "targets": sorted(targets(self.own)),
             "links": [one.shown() for one in self.links],
         }
+
+    def _export(self, target: str) -> dict[str, Any]:
+        """Have an export made as soon as the other jobs leave room. Raises ValueError."""
+        known = targets(self.own)
+        if target not in known:
+            raise ValueError(f"target = {target!a} is not one of {', '.join(known)}")
+        assert self.house is not None  # noqa: S101 - set before the server starts
+        self.target = target
+        self.house.run_soon("export")
+        return {"job": "export", "target": target}
 
     def _asked(self, method: str, params: BaseModel) -> dict[str, Any]:
         queries, reading = Queries(self._own), self._clock.read()
@@ -242,12 +259,43 @@ def jobs_of(config: Config, settings: KeeperSettings, own: Path, desk: Desk) -> 
         Job("summary", table.summary_at, desk.sum_up),
         Job("check", table.check_at, check),
         Job("backup", table.backup_at, lambda day: back_up(ledger, backups, date_of(day))),
+        *([_scheduled_report(config, settings, own)] if settings.report.every_days else []),
+        Job("export", ON_REQUEST, lambda day: _export(config, settings, own, desk, day)),
         Job(
             "retention",
             table.retention_at,
             lambda _day: clear_out(backups, table.keep_days, table.keep_weeks, table.keep_months),
         ),
     ]
+
+
+def _scheduled_report(config: Config, settings: KeeperSettings, own: Path) -> Job:
+    table = settings.report
+
+    def work(day: int) -> str:
+        if day % table.every_days:
+            return "not today"
+        return write_report(
+            own / "keeper.db",
+            own / "reports",
+            day,
+            days=table.days,
+            pump=config.pump.name,
+            costs=settings.costs.model_dump(),
+        )
+
+    return Job("report", table.at, work)
+
+
+def _export(config: Config, settings: KeeperSettings, own: Path, desk: Desk, day: int) -> str:
+    return take_away(
+        own / "keeper.db",
+        targets(own)[desk.target],
+        day,
+        days=settings.report.days,
+        pump=config.pump.name,
+        costs=settings.costs.model_dump(),
+    )
 
 
 def serve(config: Config, settings: KeeperSettings, own: Path, clock: SystemClock) -> None:
@@ -260,7 +308,7 @@ def serve(config: Config, settings: KeeperSettings, own: Path, clock: SystemCloc
     book = JobBook(own / "keeper-jobs.json")
     jobs = jobs_of(config, settings, own, desk)
     house = Housekeeper(jobs, book, clock, real_monotonic_ns, _died)
-    desk.house = house
+    desk.house, desk.own = house, own
     feeders = _feeders(config, settings, own, clock)
     desk.feeders = [one.feeder for one in feeders]
     desk.links = _links(config, settings, own, clock)

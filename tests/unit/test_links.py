@@ -30,6 +30,7 @@ from appliance.keeper.links.upload import NightscoutUpload
 from appliance.keeper.queries import Queries
 from appliance.keeper.rollup import Look, Rollup
 from appliance.keeper.sources import Place
+from appliance.keeper.take_away import take_away, targets, write_report
 from appliance.ports import Entry
 
 S = 1_000_000_000
@@ -439,3 +440,27 @@ def _fails(link: Mqtt) -> bool:
     except SourceFault:
         return True
     return False
+
+
+# --- a stick --------------------------------------------------------------------------------------
+
+
+def test_a_stick_is_a_target_while_it_is_plugged_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stick, folder = tmp_path / "media" / "pi" / "STICK", tmp_path / "media" / "pi" / "no-mount"
+    stick.mkdir(parents=True)
+    folder.mkdir()
+    media = (tmp_path / "media", tmp_path / "none")
+    assert targets(tmp_path, media) == {"here": tmp_path / "exports"}
+    monkeypatch.setattr("os.path.ismount", lambda path: path == stick)
+    assert targets(tmp_path, media) == {"here": tmp_path / "exports", "STICK": stick}
+
+
+def test_a_second_export_of_a_day_has_a_folder_of_its_own(kept: Kept, tmp_path: Path) -> None:
+    kept.more(3)
+    for number in ("", "-2"):
+        text = take_away(kept.sums, tmp_path, 20_000, days=1, pump="Bench 1", costs={})
+        assert text == f"12 files in {tmp_path}/benchpump-2024-10-04{number}"
+    report = write_report(kept.sums, tmp_path / "r", 20_000, days=1, pump="Bench 1", costs={})
+    assert report == f"3 pages in {tmp_path}/r/report-2024-10-04.pdf"

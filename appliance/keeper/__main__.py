@@ -65,13 +65,14 @@ class Desk(threading.Thread):
     def __init__(
         self,
         history: History,
-        state: Path,
+        ledger: Path,
+        folder: Path,
         clock: SystemClock,
         died: Callable[[BaseException], None],
     ) -> None:
         super().__init__(name="history")
         self._history = history
-        self._state = state
+        self._ledger, self._folder = ledger, folder
         self._clock = clock
         self._died = died
         self._rollup: Rollup | None = None
@@ -106,7 +107,7 @@ class Desk(threading.Thread):
     def run(self) -> None:
         """Work the queue. A bug here ends the program."""
         try:
-            self._rollup = Rollup(self._state / "keeper.db", self._state / "ledger.db")
+            self._rollup = Rollup(self._folder / "keeper.db", self._ledger)
             while True:
                 try:
                     job = self._jobs.get(timeout=0 if self._behind else _IDLE_S)
@@ -228,7 +229,7 @@ class Desk(threading.Thread):
 def jobs_of(config: Config, settings: KeeperSettings, desk: Desk) -> list[Job]:
     """Return the jobs of each day, as they are set."""
     state, table = config.paths.state, settings.jobs
-    ledger, backups = state / "ledger.db", state / "backups"
+    ledger, backups = state / "ledger.db", config.paths.keeper / "backups"
 
     def report(seq: int, text: str) -> None:
         with PumpClient(config.paths.runtime / "pumpd.sock", client="pump-keeper") as pump:
@@ -252,8 +253,8 @@ def jobs_of(config: Config, settings: KeeperSettings, desk: Desk) -> list[Job]:
 def serve(config: Config, settings: KeeperSettings, clock: SystemClock) -> None:
     """Serve until a signal asks for the end. Raises PumpError or OSError where it cannot begin."""
     ledger = config.paths.state / "ledger.db"
-    desk = Desk(History(ledger), config.paths.state, clock, _died)
-    book = JobBook(config.paths.state / "keeper-jobs.json")
+    desk = Desk(History(ledger), ledger, config.paths.keeper, clock, _died)
+    book = JobBook(config.paths.keeper / "keeper-jobs.json")
     house = Housekeeper(jobs_of(config, settings, desk), book, clock, real_monotonic_ns, _died)
     desk.house = house
     feeders = _feeders(config, settings, clock)
@@ -306,7 +307,7 @@ def _feeders(config: Config, settings: KeeperSettings, clock: SystemClock) -> li
         place = Place(
             one.name,
             clock,
-            config.paths.state,
+            config.paths.keeper,
             config.paths.runtime,
             config.mechanics.concentration_u_per_ml,
         )

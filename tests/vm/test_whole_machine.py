@@ -24,7 +24,7 @@ SERVICES = ("bench-sim", "pump-guard", "pumpd", "pump-keeper")
 LEASE_STEPS = 28
 STEPS_PER_U = 3_200 * 1_000_000 / 5_890_141
 INSTALL = "/root/benchpump/install.sh"
-WORDS = "--bench --user tester --yes --from /mnt/prepared"
+WORDS = "--bench --headless --user tester --yes --from /mnt/prepared"
 
 DAY = r"""printf 'name = "Nothing"\n[[segments]]\nstart = "00:00"\nrate = "0"\n' >/root/day.toml"""
 

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from appliance.adapters.notify import Notifier
 from appliance.client import BadPlace, Places, SeveralDemos
 from ui.environment import Display, prepare
 from ui.panels import PANELS
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from ui.theme import theme
 
         theme.use(dark=not said.light)
-        Touchscreen(lambda: Kiosk(places, panel)).run()
+        Touchscreen(lambda: Kiosk(places, panel), Notifier().say).run()
     return 0
 
 

@@ -6,10 +6,13 @@ from collections.abc import Callable
 
 from kivy.app import App
 from kivy.base import EventLoop
+from kivy.clock import Clock, ClockEvent
 from kivy.core.window import Window
 
 from ui.frame import Frame
 from ui.kiosk import Kiosk
+
+_WATCHDOG_S = 4.0
 
 
 class Touchscreen(App):
@@ -18,9 +21,14 @@ class Touchscreen(App):
     title = "Benchpump  BENCH"
     use_kivy_settings = False
 
-    def __init__(self, make: Callable[[], Kiosk]) -> None:
+    def __init__(
+        self, make: Callable[[], Kiosk], tell: Callable[[str], None] = lambda _text: None
+    ) -> None:
+        """``make`` builds the kiosk; ``tell`` says a state to the service manager."""
         super().__init__()
         self._make = make
+        self._tell = tell
+        self._watchdog: ClockEvent | None = None
         self.kiosk: Kiosk | None = None
 
     def build(self) -> Frame:
@@ -28,6 +36,9 @@ class Touchscreen(App):
         deafen_keyboard()
         self.kiosk = self._make()
         self.kiosk.start()
+        # From Kivy's own clock: a main loop that hangs says nothing, and is started again.
+        Clock.schedule_once(lambda _dt: self._tell("READY=1"))
+        self._watchdog = Clock.schedule_interval(lambda _dt: self._tell("WATCHDOG=1"), _WATCHDOG_S)
         return self.kiosk.frame
 
     def open_settings(self, *_: object) -> bool:
@@ -36,6 +47,8 @@ class Touchscreen(App):
 
     def on_stop(self) -> None:
         """Leave the pump."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
         if self.kiosk is not None:
             self.kiosk.close()
 

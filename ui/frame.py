@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kivy.input import MotionEvent
-from kivy.properties import ColorProperty, ObjectProperty
+from kivy.properties import ColorProperty, NumericProperty, ObjectProperty
 from kivy.uix.floatlayout import FloatLayout
 from kivy.uix.relativelayout import RelativeLayout
 
@@ -62,6 +62,7 @@ class Frame(FloatLayout):
 
     ground = ColorProperty([0, 0, 0, 1])
     edge = ColorProperty([0, 0, 0, 0])
+    edge_px = NumericProperty(8)
     page = ObjectProperty(None, allownone=True)
 
     def __init__(
@@ -79,6 +80,7 @@ class Frame(FloatLayout):
 
     def show(self, page: Page) -> None:
         """Put a page into the frame; the finger that asked for it does nothing more."""
+        self.touched_s = now_s()
         self._same_finger.changed(now_s())
         body = self.ids.body
         body.clear_widgets()

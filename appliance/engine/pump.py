@@ -344,9 +344,7 @@ class Pump:
                 return False
             case FromStepper(_, Progress() as now):
                 before = self._motor.progress
-                return before is None or now != replace(
-                    before, turns=now.turns, at_ns=now.at_ns
-                )
+                return before is None or now != replace(before, turns=now.turns, at_ns=now.at_ns)
             case FromStepper(_, ProgrammeTotal(number=number, issued_steps=issued_steps)):
                 job = self._motor.jobs.get(number)
                 return job is None or job.issued_steps != issued_steps

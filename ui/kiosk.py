@@ -15,6 +15,7 @@ from appliance.client.messages import StopWhat
 from ui.clock import now_s
 from ui.frame import Frame, Page
 from ui.inbox import Inbox
+from ui.light import Backlight, share_of
 from ui.link import Link
 from ui.panels import Panel
 from ui.presenters.bar import bar_view
@@ -57,6 +58,7 @@ class Kiosk:
         self.frame = Frame(panel, stop=self._stop_pressed, foot=self._foot_pressed)
         self.screen = ""
         self._entry_off = False
+        self._backlight = Backlight()
         words.listen(self.redraw)
         theme.bind(dark=self._coloured)
         self.router.begin()
@@ -155,7 +157,16 @@ class Kiosk:
             self._set(replace(state, lost="no word from the pump"))
         if self.frame.stuck.is_stuck(now_s()) != self._entry_off:
             self.redraw()
+        self._dim()
         self.page.presenter.idle(now_s() - self.frame.touched_s)
+
+    def _dim(self) -> None:
+        if self.screen in ("alarm", "no_contact", "delivering"):
+            self.frame.woken_s = now_s()
+        share = share_of(now_s() - self.frame.woken_s)
+        if self.frame.shade != 1 - share:
+            self.frame.shade = 1 - share
+            self._backlight.set(share)
 
     def _set(self, state: State) -> None:
         self.state = state

@@ -5,7 +5,15 @@ from pathlib import Path
 from kivy.lang import Builder
 
 from ui.widgets.bar import BarText, Foot, StatusBar
-from ui.widgets.buttons import FootButton, HoldButton, Key, RoundButton, StopButton, TouchCard
+from ui.widgets.buttons import (
+    FootButton,
+    HoldButton,
+    Key,
+    RoundButton,
+    StopButton,
+    Touchable,
+    TouchCard,
+)
 from ui.widgets.curve import DayCurve
 from ui.widgets.icon import Icon
 from ui.widgets.pad import NumberPad
@@ -34,6 +42,7 @@ __all__ = [
     "Surface",
     "Text",
     "TouchCard",
+    "Touchable",
     "TrendGraph",
 ]
 

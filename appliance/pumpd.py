@@ -31,7 +31,14 @@ from pydantic import BaseModel
 from appliance import __version__
 from appliance.adapters import ledger_thread as ledgers
 from appliance.adapters import server as doors
-from appliance.adapters.clock import Start, SystemClock, boot_id, real_monotonic_ns, real_sleep
+from appliance.adapters.clock import (
+    Start,
+    SystemClock,
+    boot_id,
+    known_zones,
+    real_monotonic_ns,
+    real_sleep,
+)
 from appliance.adapters.guard_door import ask_for_checked_row, checked_row
 from appliance.adapters.ledger import SqliteLedger
 from appliance.adapters.ledger_thread import LedgerThread
@@ -45,6 +52,7 @@ from appliance.domain.occlusion import Line
 from appliance.engine import messages as m
 from appliance.engine.book import Book
 from appliance.engine.context import Machine
+from appliance.engine.preferences import SETTING as PREFERENCES
 from appliance.engine.pump import Pump
 from appliance.errors import (
     AlreadyRunning,
@@ -156,6 +164,15 @@ class Stepper:
             words["bench-socket"] = str(self._config.paths.runtime / "pins.sock")
         else:
             words["work-dir"] = str(self._config.paths.runtime)
+        driver = self._config.driver
+        if driver.kind == "tmc2209":
+            words["uart"] = str(driver.uart)
+            words["driver-address"] = driver.address
+            words["driver-microsteps"] = table.microsteps
+            words["driver-run-ma"] = driver.run_ma
+            words["driver-hold-ma"] = driver.hold_ma if table.hold == "reduced" else 0
+            words["driver-sense-mohm"] = driver.sense_mohm
+            words["driver-stall-threshold"] = driver.stall_threshold
         if self._clock_file is not None:
             words["clock-file"] = str(self._clock_file)
         return [
@@ -370,6 +387,9 @@ class Program:
         self._ledger = SqliteLedger(config.paths.state / "ledger.db")
         guard = config.paths.runtime / "guard.sock"
         book, lines, self._to_name = fold(self._ledger, lambda: _remembered_by(guard))
+        zone = (book.settings.get(PREFERENCES) or {}).get("zone")
+        if zone:
+            clock.use_zone(zone)
         self._pump = Pump(
             machine_of(config, digest, clock.speed),
             book,
@@ -603,6 +623,9 @@ class Program:
                 self._reply(token, answer)
             case m.Publish(snapshot):
                 self._server.publish(snapshot)
+            case m.UseZone(zone):
+                self._clock.use_zone(zone)
+                self._clock_read_ns = 0
             case m.Ready(ok):
                 _log.info("ready%s", "" if ok else ", and not able to deliver: see pumpctl status")
                 self._notifier.say("READY=1")
@@ -742,6 +765,8 @@ def machine_of(config: Config, digest: str, speed: int) -> Machine:
         pids=(("pumpd", os.getpid()),),
         signals=safety.signals,
         guarded=GUARDED,
+        zone=config.pump.zone,
+        zones=known_zones(),
         line=Line(
             table.bore_um,
             table.concentration_u_per_ml,

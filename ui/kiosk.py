@@ -10,7 +10,15 @@ from typing import TypeVar
 from kivy.clock import Clock
 from kivy.lang import Builder
 
-from appliance.client import Dose, KeeperClient, Places, PumpClient, PumpError, Snapshot
+from appliance.client import (
+    BenchClient,
+    Dose,
+    KeeperClient,
+    Places,
+    PumpClient,
+    PumpError,
+    Snapshot,
+)
 from appliance.client.messages import StopWhat
 from ui.clock import now_s
 from ui.frame import Frame, Page
@@ -24,7 +32,7 @@ from ui.presenters.router import Router
 from ui.screens import SCREENS
 from ui.state import SILENT_S, State
 from ui.theme import theme
-from ui.words import words
+from ui.words import LANGUAGES, words
 
 Answer = TypeVar("Answer")
 
@@ -122,6 +130,15 @@ class Kiosk:
         """Ask pump-keeper in the same way."""
         self._link.ask_keeper(act, self._then(done), self._then(failed))
 
+    def ask_bench(
+        self,
+        act: Callable[[BenchClient], Answer],
+        done: Callable[[Answer], None],
+        failed: Callable[[PumpError], None],
+    ) -> None:
+        """Ask the simulated bench in the same way."""
+        self._link.ask_bench(act, self._then(done), self._then(failed))
+
     def stop(
         self,
         what: StopWhat,
@@ -141,6 +158,7 @@ class Kiosk:
     # --- what comes in ------------------------------------------------------------------------
 
     def _heard(self, snapshot: Snapshot, roles: frozenset[str]) -> None:
+        _prefer(snapshot)
         if snapshot.bolus is not None:
             self.last_bolus_id = snapshot.bolus.id
         heard_s = now_s() - snapshot.age_ms / 1000
@@ -216,3 +234,12 @@ class Kiosk:
         page.refresh()
         self._entry_off = self.frame.stuck.is_stuck(now_s())
         self.frame.draw(bar_view(self.state, page.view.title, entry_off=self._entry_off), page.view)
+
+
+def _prefer(snapshot: Snapshot) -> None:
+    """Take language and look from the pump, where somebody chose them."""
+    language, look = snapshot.preferences.get("language"), snapshot.preferences.get("theme")
+    if isinstance(language, str) and language in LANGUAGES and language != words.language:
+        words.use(language)
+    if look is not None and theme.dark != (look != "light"):
+        theme.use(dark=look != "light")

@@ -13,7 +13,7 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from appliance.errors import BadConfiguration
 from appliance.ports import ClockQuality, ClockReading
@@ -98,20 +98,29 @@ class Start:
         return start
 
 
+def known_zones() -> frozenset[str]:
+    """Return the names of the time zones that this machine has a table of."""
+    return frozenset(available_timezones())
+
+
 class SystemClock:
     """The pump's clock over the machine's. Safe from any thread."""
 
     def __init__(self, zone: str, start: Start | None = None) -> None:
+        self.use_zone(zone)
+        self._speed = start.speed if start else 1
+        self._mono0_ns = start.mono_ns if start else 0
+        self._base_ns = start.base_ns if start else 0
+        self._utc_ahead_ns = start.utc_ahead_ns if start else 0
+
+    def use_zone(self, zone: str) -> None:
+        """Give local time in another zone. Raises BadConfiguration where there is no such one."""
         try:
             self._zone = ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise BadConfiguration(
                 "pump.zone", [f"{zone!r} is not a time zone: {error}"]
             ) from error
-        self._speed = start.speed if start else 1
-        self._mono0_ns = start.mono_ns if start else 0
-        self._base_ns = start.base_ns if start else 0
-        self._utc_ahead_ns = start.utc_ahead_ns if start else 0
 
     @property
     def speed(self) -> int:

@@ -93,7 +93,7 @@ class LedgerReader:
 
         Reads in batches, so a long walk does not hold the write-ahead log back. Raises BrokenChain.
         """
-        for seq, text, digest in self._chain(after_seq, self._digest_of(after_seq)):
+        for seq, text, digest in self._chain(after_seq, self.digest_of(after_seq)):
             yield _row(seq, text, digest)
 
     def check_chain(self, from_seq: int = 0, digest: bytes = GENESIS) -> tuple[int, bytes]:
@@ -102,7 +102,7 @@ class LedgerReader:
         Given a head that was kept elsewhere, it finds a file that was cut, replaced or rolled
         back. Raises BrokenChain with the first row that is missing or wrong.
         """
-        if self._digest_of(from_seq) != digest:
+        if self.digest_of(from_seq) != digest:
             raise BrokenChain(from_seq, f"row {from_seq} is not the one that was seen there before")
         head = (from_seq, digest)
         for seq, _, following in self._chain(from_seq, digest):
@@ -154,7 +154,8 @@ class LedgerReader:
             return seq, digest
         return 0, GENESIS
 
-    def _digest_of(self, seq: int) -> bytes:
+    def digest_of(self, seq: int) -> bytes:
+        """Return the digest that row ``seq`` keeps. Raises BrokenChain where there is no such."""
         if seq == 0:
             return GENESIS
         for (digest,) in self._select("SELECT digest FROM entries WHERE seq = ?", seq):
@@ -357,7 +358,7 @@ class SqliteLedger(LedgerReader):
         """Return the rows of ``entries`` if they follow row ``before`` in the file, else None."""
         if before < 0:
             return None
-        start = self._digest_of(before)
+        start = self.digest_of(before)
         if before == self._seq and start != self._digest:
             raise BrokenChain(
                 before, f"{self._path}: row {before} was kept, and is another one now"

@@ -11,6 +11,7 @@ from appliance.cli.cartridge import cartridge
 from appliance.cli.commands import ack, limits, rearm, resume, stop, suspend
 from appliance.cli.glucose import glucose
 from appliance.cli.insulin import insulin
+from appliance.cli.keeping import keeper
 from appliance.cli.offline.calc import calc
 from appliance.cli.offline.check_config import check_config
 from appliance.cli.offline.curve import curve
@@ -22,6 +23,7 @@ from appliance.cli.reading import alarms, dose, history, status
 from appliance.cli.remind import remind
 from appliance.cli.session import Pumpctl, Session, with_dir
 from appliance.cli.signals import alerts, check_signals, silence
+from appliance.cli.summing import days, summary
 from appliance.cli.temp import quick, temp
 
 
@@ -60,6 +62,9 @@ for verb in (
     limits,
     cartridge,
     history,
+    days,
+    summary,
+    keeper,
     dose,
     alarms,
     ack,

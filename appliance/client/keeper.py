@@ -7,8 +7,22 @@ from pathlib import Path
 from typing import Self
 
 from appliance import __version__
-from appliance.client.messages import KEEPER_METHODS, HistoryPage, HistoryParams, HistoryRow
+from appliance.client.messages import (
+    KEEPER_METHODS,
+    DaysParams,
+    DaySums,
+    Graph,
+    GraphParams,
+    HistoryPage,
+    HistoryParams,
+    HistoryRow,
+    KeeperRunParams,
+    KeeperShown,
+    Nothing,
+    Summary,
+)
 from appliance.client.rpc import RpcClient
+from appliance.errors import ProtocolFault
 
 PAGE_ROWS = 100
 
@@ -48,11 +62,12 @@ class KeeperClient:
         rows: int | None = None,
         steps: bool = False,
         request_id: str | None = None,
+        glucose: bool = False,
     ) -> Iterator[HistoryRow]:
         """Yield what happened, newest first, page by page; at most ``rows`` of it.
 
-        ``steps`` adds the leases and counts under each dose; ``request_id`` asks for one dose
-        alone.
+        ``glucose`` adds the readings of a sensor, ``steps`` the leases and counts under each dose;
+        ``request_id`` asks for one dose alone.
         """
         left, before_seq = rows, None
         while left is None or left > 0:
@@ -63,6 +78,7 @@ class KeeperClient:
                     limit=PAGE_ROWS if left is None else min(left, PAGE_ROWS),
                     steps=steps,
                     request_id=request_id,
+                    glucose=glucose,
                 )
             )
             yield from page.rows
@@ -72,3 +88,43 @@ class KeeperClient:
             ):
                 return  # the last page; one that does not go back would be asked for ever
             before_seq = page.next_before_seq
+
+    # --- from the keeper's own database: PumpFailed while it has not read the whole ledger -------
+
+    def graph(self, hours: int = 3, until_utc_ns: int | None = None) -> Graph:
+        """Return what a graph of ``hours`` (1 to 72) draws, up to an instant or to now."""
+        params = GraphParams(hours=hours, until_utc_ns=until_utc_ns)
+        return Graph.of(self._rpc.call("graph", params))
+
+    def days(self, days: int = 14, until: str | None = None) -> list[DaySums]:
+        """Return the sums of each local day up to "2026-11-26", or today; newest first."""
+        listed = self._rpc.call("days", DaysParams(days=days, until=until)).get("days")
+        if not isinstance(listed, list):
+            raise ProtocolFault("the answer has no list of days")
+        return [DaySums.of(one) for one in listed]
+
+    def summary(self, days: int = 14, until: str | None = None) -> Summary:
+        """Return the sums of so many local days together, and a day's mean."""
+        return Summary.of(self._rpc.call("summary", DaysParams(days=days, until=until)))
+
+    def profile_of_day(self, days: int = 14, until: str | None = None) -> list[dict[str, float]]:
+        """Return the ambulatory glucose profile: percentiles in each quarter of an hour.
+
+        Each has ``min_of_day``, ``readings`` and ``p5``, ``p25``, ``p50``, ``p75``, ``p95``.
+        """
+        rows = self._rpc.call("agp", DaysParams(days=days, until=until)).get("slots")
+        if not isinstance(rows, list):
+            raise ProtocolFault("the answer has no list of slots")
+        return [dict(one) for one in rows]
+
+    def conservation(self) -> dict[str, object]:
+        """Return whether what left the cartridge adds up, by leases and by doses."""
+        return self._rpc.call("conservation", Nothing())
+
+    def keeper(self) -> KeeperShown:
+        """Return the keeper's jobs, how far its database is, and its sources of glucose."""
+        return KeeperShown.of(self._rpc.call("keeper", Nothing()))
+
+    def run_job(self, name: str) -> None:
+        """Have a job done as soon as the others leave room."""
+        self._rpc.call("keeper.run", KeeperRunParams(job=name))

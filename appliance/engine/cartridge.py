@@ -113,6 +113,7 @@ class CartridgeDesk(Desk):
             "last": change.get("event"),
             "to_do": NEXT.get(change.get("event", "")),
             "running": running[0].value if running else None,
+            "dose": self._running_dose(),
             "reservoir_age_h": age_h("reservoir"),
             "tubing_age_h": age_h("tubing"),
             "cannula_age_h": age_h("cannula"),
@@ -121,6 +122,19 @@ class CartridgeDesk(Desk):
                 for part in ("prime", "cannula", "left")
             },
         }
+
+    def _running_dose(self) -> dict[str, Any] | None:
+        """Return the record, so far, of the step that runs; None where none does."""
+        job = self._job[1] if self._job else None
+        dose = self._c.book.doses.get(job.request_id) if job else None
+        if job is None or dose is None:
+            return None
+        record = dose.record()
+        if dose.open and self._motor.jobs.get(job.number) is job:
+            record["issued_steps"] = job.issued_steps
+            record["confirmed_steps"] = self._motor.confirmed_of(job)
+            record["maximum_steps"] = self._motor.job_bounds(job).maximum_steps
+        return record
 
     def _show(self, asked: Asked) -> None:
         sites = self._c.book.set_change.get("sites", [])

@@ -47,6 +47,8 @@ class Machine:
     signals: str = "person"
     line: Line = UNKNOWN
     guarded: frozenset[str] = frozenset()
+    zone: str = "UTC"
+    zones: frozenset[str] = frozenset({"UTC"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -288,6 +288,13 @@ class Publish(Effect):
 
 
 @dataclass(frozen=True, slots=True)
+class UseZone(Effect):
+    """Read the wall clock in another time zone from now on."""
+
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ready(Effect):
     """The first self-test has run, whatever its result."""
 

@@ -68,11 +68,14 @@ def test_the_verbs_are_those_of_the_design() -> None:
         ),
         *("bench inject", "bench occlude", "bench press", "bench set", "bench status", "bolus"),
         *("calc", "cartridge cannula", "cartridge finish", "cartridge load", "cartridge prime"),
-        *("cartridge rewind", "cartridge show", "check-config", "check-signals", "curve", "dose"),
-        *("history", "insulin set", "insulin show", "limits set", "limits show"),
+        *("cartridge rewind", "cartridge show", "check-config", "check-signals", "curve", "days"),
+        *("dose", "glucose enter", "glucose resume", "glucose set", "glucose show"),
+        *("glucose snooze",),
+        *("history", "insulin set", "insulin show", "keeper run", "keeper show", "limits set"),
+        *("limits show",),
         *("pin clear", "pin lock", "pin set", "pin show", "quick set", "quick show"),
         *("rearm", "remind set", "remind show", "remind snooze", "resume", "silence", "simulate"),
-        *("status", "stop", "suspend", "temp cancel", "temp delete", "temp presets"),
+        *("status", "stop", "summary", "suspend", "temp cancel", "temp delete", "temp presets"),
         *("temp save", "temp start", "temp use", "verify"),
     ]
 
@@ -91,7 +94,15 @@ def test_every_verb_explains_itself(verb: tuple[str, ...]) -> None:
 OFFLINE = ("check-config", "curve", "simulate", "verify")
 READING = ["alarms", "basal show", "bench faults", "bench status", "bolus", "check-config", "dose"]
 READING += ["calc", "curve", "history", "limits show", "simulate", "status", "stop", "verify"]
-READING += ["alerts show", "pin show", "remind show", "cartridge show"]
+READING += [
+    "days",
+    "glucose show",
+    "summary",
+    "alerts show",
+    "pin show",
+    "remind show",
+    "cartridge show",
+]
 
 
 def test_every_verb_that_reads_has_json() -> None:
@@ -173,7 +184,10 @@ def test_without_a_pump_every_verb_ends_with_3(verb: tuple[str, ...], tmp_path: 
         "check-signals": ["--yes"],
         "remind set": ["--glucose", "90"],
         "dose": ["123e4567-e89b-12d3-a456-426614174000"],
+        "glucose enter": ["142"],
+        "glucose set": ["--units", "mmol/L"],
         "insulin set": ["rapid"],
+        "keeper run": ["backup"],
         "limits set": ["--hourly", "5"],
         "quick set": ["0.5"],
         "temp delete": ["x"],

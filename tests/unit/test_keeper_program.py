@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -144,3 +145,45 @@ def test_a_folder_that_is_not_there_is_named(folder: Path) -> None:
     assert status == 1
     assert "/none" in said
     assert "Traceback" not in said
+
+
+def reading(number: int, mg_dl: int, age_s: int = 0) -> Entry:
+    return entry(
+        "glucose", reading="sensor", source="t", id=str(number), mg_dl=mg_dl, age_s=age_s, by="u"
+    )
+
+
+def test_graph_days_and_summary_are_served_as_they_are_written(
+    folder: Path, keeper: Keeper
+) -> None:
+    with KeeperClient(keeper.path) as client, closing(SqliteLedger(folder / "ledger.db")) as ledger:
+        ledger.append([entry("start", mechanics={"ratio_uu": 5_890_141, "ratio_steps": 3_200})])
+        ledger.append([reading(1, 140)])
+        graph = client.graph(24, UTC_NS + 1)
+        assert (graph.glucose, graph.seq) == ([[UTC_NS, 140]], 2)
+        ledger.append([reading(2, 100, 60), reading(2, 300), entry("note", text="hello")])
+        assert [row.kind for row in client.history()] == ["note", "start"]
+        assert len(list(client.history(glucose=True))) == 5
+        (day,) = client.days(3, "2025-11-22")
+        assert (day.date, day.length_s, day.total_uu) == ("2025-11-22", 86_400, 0)
+        assert day.glucose is not None
+        assert (day.glucose.readings, day.glucose.mean_mg_dl) == (2, 120)
+        summary = client.summary(14, "2025-11-22")
+        assert (summary.from_date, summary.glucose) == ("2025-11-09", summary.glucose)
+        assert client.conservation()["error_steps"] == 0
+        assert [slot["p50"] for slot in client.profile_of_day(1, "2025-11-22")] == [120]
+        with pytest.raises(PumpError, match="2025-13-45"):
+            client.days(1, "2025-13-45")
+
+
+def test_a_damaged_database_of_its_own_is_made_anew_and_the_keeper_lives(
+    folder: Path, keeper: Keeper
+) -> None:
+    with KeeperClient(keeper.path) as client, closing(SqliteLedger(folder / "ledger.db")) as ledger:
+        ledger.append([reading(number, 100, number) for number in range(50)])
+        assert len(client.graph(1, UTC_NS + 1).glucose) == 50
+        with closing(sqlite3.connect(folder / "keeper.db")) as other:
+            other.execute("DROP TABLE readings")
+        with pytest.raises(PumpError, match="is made anew"):
+            client.graph(1, UTC_NS + 1)
+        assert len(client.graph(1, UTC_NS + 1).glucose) == 50

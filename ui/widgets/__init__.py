@@ -14,11 +14,17 @@ from ui.widgets.buttons import (
     Touchable,
     TouchCard,
 )
+from ui.widgets.choices import Choices
 from ui.widgets.curve import DayCurve
+from ui.widgets.drawing import Drawing, SiteMap, Tank
+from ui.widgets.fields import Fields, FormField
+from ui.widgets.graph import TherapyGraph
 from ui.widgets.icon import Icon
 from ui.widgets.pad import NumberPad
 from ui.widgets.plain import BenchMark, Card, ListRow, Surface, Text
+from ui.widgets.prose import Prose
 from ui.widgets.ring import Ring
+from ui.widgets.row_list import RowLine, RowList, ScrollMark
 from ui.widgets.rows import Rows
 from ui.widgets.trend import TrendGraph
 
@@ -26,24 +32,36 @@ __all__ = [
     "BarText",
     "BenchMark",
     "Card",
+    "Choices",
     "DayCurve",
+    "Drawing",
+    "Fields",
     "Foot",
     "FootButton",
+    "FormField",
     "HoldButton",
     "Icon",
     "Key",
     "ListRow",
     "NumberPad",
+    "Prose",
     "Ring",
     "RoundButton",
+    "RowLine",
+    "RowList",
     "Rows",
+    "ScrollMark",
+    "SiteMap",
     "StatusBar",
     "StopButton",
     "Surface",
+    "Tank",
     "Text",
+    "TherapyGraph",
     "TouchCard",
     "Touchable",
     "TrendGraph",
 ]
 
-Builder.load_file(str(Path(__file__).with_name("look.kv")))
+for _rules in ("look.kv", "lists.kv"):
+    Builder.load_file(str(Path(__file__).with_name(_rules)))

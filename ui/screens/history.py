@@ -1,0 +1,19 @@
+"""The body of the screen "history"."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kivy.lang import Builder
+
+from ui.frame import Page
+
+Builder.load_file(str(Path(__file__).with_suffix(".kv")))
+
+
+class HistoryPage(Page):
+    """See the presenter of the same name."""
+
+    def entered(self) -> None:
+        """Begin at the newest row."""
+        self.ids.rows.to_top()

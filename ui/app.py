@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from kivy.app import App
 from kivy.base import EventLoop
-from kivy.clock import Clock, ClockEvent
+from kivy.clock import Clock
 from kivy.core.window import Window
 
 from ui.frame import Frame
 from ui.kiosk import Kiosk
 
-_WATCHDOG_S = 4.0
+
+class Service(Protocol):
+    """The service manager, as far as it is told anything."""
+
+    watchdog_us: int
+
+    def say(self, text: str) -> None:
+        """Tell it a state."""
+        ...
 
 
 class Touchscreen(App):
     """Runs a kiosk in the one window of this process."""
 
-    title = "Benchpump  BENCH"
     use_kivy_settings = False
 
-    def __init__(
-        self, make: Callable[[], Kiosk], tell: Callable[[str], None] = lambda _text: None
-    ) -> None:
-        """``make`` builds the kiosk; ``tell`` says a state to the service manager."""
-        super().__init__()
+    def __init__(self, make: Callable[[], Kiosk], service: Service) -> None:
+        super().__init__(title="Benchpump, BENCH use only")
         self._make = make
-        self._tell = tell
-        self._watchdog: ClockEvent | None = None
+        self._service = service
         self.kiosk: Kiosk | None = None
 
     def build(self) -> Frame:
@@ -36,10 +40,14 @@ class Touchscreen(App):
         deafen_keyboard()
         self.kiosk = self._make()
         self.kiosk.start()
-        # From Kivy's own clock: a main loop that hangs says nothing, and is started again.
-        Clock.schedule_once(lambda _dt: self._tell("READY=1"))
-        self._watchdog = Clock.schedule_interval(lambda _dt: self._tell("WATCHDOG=1"), _WATCHDOG_S)
         return self.kiosk.frame
+
+    def on_start(self) -> None:
+        """Tell the service manager, now and for as long as this loop turns."""
+        self._service.say("READY=1")
+        if self._service.watchdog_us:
+            every_s = self._service.watchdog_us / 1e6 / 3
+            Clock.schedule_interval(lambda _dt: self._service.say("WATCHDOG=1"), every_s)
 
     def open_settings(self, *_: object) -> bool:
         """Open nothing: F1 is no way out, nor into Kivy's configuration (F43)."""
@@ -47,8 +55,6 @@ class Touchscreen(App):
 
     def on_stop(self) -> None:
         """Leave the pump."""
-        if self._watchdog is not None:
-            self._watchdog.cancel()
         if self.kiosk is not None:
             self.kiosk.close()
 

@@ -80,6 +80,7 @@ class Frame(FloatLayout):
 
     def show(self, page: Page) -> None:
         """Put a page into the frame; the finger that asked for it does nothing more."""
+        self.touched_s = now_s()
         self._same_finger.changed(now_s())
         body = self.ids.body
         body.clear_widgets()

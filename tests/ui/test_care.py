@@ -225,7 +225,7 @@ def test_sr_32_letting_go_early_or_going_away_moves_nothing(
     tap(hands, "declare")
     hands.sees(lambda: hands.kiosk.page.view.hold, "the second question")
     hands.settles()
-    hands.hold(the_hold(hands), lambda: the_hold(hands).held > 0.4)
+    hands.hold(the_hold(hands), lambda: the_hold(hands).filled > 0.4)
     hands.sees_text("Let go too early")
     tap(hands, "cancel")
     hands.sees(lambda: not hands.kiosk.page.view.hold, "the first question again")

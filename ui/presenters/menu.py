@@ -9,6 +9,7 @@ from ui.presenters.desk import FootItem, Presenter, View
 from ui.words import _
 
 ITEMS: tuple[tuple[str, Callable[[], str]], ...] = (
+    ("quick", lambda: _("Quick bolus")),
     ("temp", lambda: _("Temporary basal")),
     ("profiles", lambda: _("Profiles")),
     ("alarm_log", lambda: _("Alarm log")),

@@ -19,9 +19,11 @@ from ui.presenters.calculator import CalculatorPresenter
 from ui.presenters.cartridge import CartridgePresenter, SetChangePresenter
 from ui.presenters.check import CheckPresenter
 from ui.presenters.choose import ChoosePresenter
+from ui.presenters.confirm import ConfirmPresenter
 from ui.presenters.days import DaysPresenter
 from ui.presenters.delivering import DeliveringPresenter
 from ui.presenters.desk import Presenter
+from ui.presenters.extend import ExtendPresenter
 from ui.presenters.fault_bench import FaultBenchPresenter
 from ui.presenters.first_start import FirstStartPresenter
 from ui.presenters.graph import GraphPresenter
@@ -30,20 +32,28 @@ from ui.presenters.home import HomePresenter
 from ui.presenters.inhibited import InhibitedPresenter
 from ui.presenters.leases import LeasesPresenter
 from ui.presenters.menu import MenuPresenter
+from ui.presenters.name import NamePresenter
 from ui.presenters.no_contact import NoContactPresenter
 from ui.presenters.number import NumberPresenter
+from ui.presenters.profile import ProfilePresenter
+from ui.presenters.profiles import ProfilesPresenter
+from ui.presenters.quick import QuickPresenter
 from ui.presenters.reminders import RemindersPresenter
 from ui.presenters.review import ReviewPresenter
+from ui.presenters.segment import SegmentPresenter
 from ui.presenters.settings import LanguagePresenter, SettingsPresenter, ZonePresenter
 from ui.presenters.stopped import StoppedPresenter
+from ui.presenters.temp import TempPresenter
 from ui.screens.alarm import AlarmPage
 from ui.screens.amount import AmountPage
 from ui.screens.basal import BasalPage
 from ui.screens.calculator import CalculatorPage
 from ui.screens.cartridge import CartridgePage
 from ui.screens.check import CheckPage
+from ui.screens.confirm import ConfirmPage
 from ui.screens.days import DaysPage
 from ui.screens.delivering import DeliveringPage
+from ui.screens.form import FormPage
 from ui.screens.graph import GraphPage
 from ui.screens.history import HistoryPage
 from ui.screens.home import HomePage
@@ -51,8 +61,12 @@ from ui.screens.inhibited import InhibitedPage
 from ui.screens.leases import LeasesPage
 from ui.screens.listing import ListingPage
 from ui.screens.menu import MenuPage
+from ui.screens.name import NamePage
 from ui.screens.no_contact import NoContactPage
 from ui.screens.number import NumberPage
+from ui.screens.profile import ProfilePage
+from ui.screens.profiles import ProfilesPage
+from ui.screens.quick import QuickPage
 from ui.screens.review import ReviewPage
 from ui.screens.set_change import SetChangePage
 from ui.screens.stopped import StoppedPage
@@ -76,8 +90,10 @@ SCREENS: Mapping[str, Screen] = {
     "cartridge": Screen(CartridgePage, CartridgePresenter),
     "check": Screen(CheckPage, CheckPresenter),
     "choose": Screen(ListingPage, ChoosePresenter),
+    "confirm": Screen(ConfirmPage, ConfirmPresenter),
     "days": Screen(DaysPage, DaysPresenter),
     "delivering": Screen(DeliveringPage, DeliveringPresenter),
+    "extend": Screen(FormPage, ExtendPresenter),
     "fault_bench": Screen(ListingPage, FaultBenchPresenter),
     "first_start": Screen(ListingPage, FirstStartPresenter),
     "graph": Screen(GraphPage, GraphPresenter),
@@ -87,13 +103,19 @@ SCREENS: Mapping[str, Screen] = {
     "language": Screen(ListingPage, LanguagePresenter),
     "leases": Screen(LeasesPage, LeasesPresenter),
     "menu": Screen(MenuPage, MenuPresenter),
+    "name": Screen(NamePage, NamePresenter),
     "no_contact": Screen(NoContactPage, NoContactPresenter),
     "number": Screen(NumberPage, NumberPresenter),
+    "profile": Screen(ProfilePage, ProfilePresenter),
+    "profiles": Screen(ProfilesPage, ProfilesPresenter),
+    "quick": Screen(QuickPage, QuickPresenter),
     "reminders": Screen(ListingPage, RemindersPresenter),
     "review": Screen(ReviewPage, ReviewPresenter),
+    "segment": Screen(FormPage, SegmentPresenter),
     "set_change": Screen(SetChangePage, SetChangePresenter),
     "settings": Screen(ListingPage, SettingsPresenter),
     "stopped": Screen(StoppedPage, StoppedPresenter),
+    "temp": Screen(FormPage, TempPresenter),
     "zone": Screen(ListingPage, ZonePresenter),
 }
 """By the name that ``desk.go`` takes."""

@@ -17,8 +17,10 @@ from ui.widgets.buttons import (
 from ui.widgets.choices import Choices
 from ui.widgets.curve import DayCurve
 from ui.widgets.drawing import Drawing, SiteMap, Tank
+from ui.widgets.fields import Fields, FormField
 from ui.widgets.graph import TherapyGraph
 from ui.widgets.icon import Icon
+from ui.widgets.letters import LetterPad
 from ui.widgets.pad import NumberPad
 from ui.widgets.plain import BenchMark, Card, ListRow, Surface, Text
 from ui.widgets.prose import Prose
@@ -34,11 +36,14 @@ __all__ = [
     "Choices",
     "DayCurve",
     "Drawing",
+    "Fields",
     "Foot",
     "FootButton",
+    "FormField",
     "HoldButton",
     "Icon",
     "Key",
+    "LetterPad",
     "ListRow",
     "NumberPad",
     "Prose",

@@ -1,4 +1,4 @@
-"""A desk for presenters alone: questions are answered at once, by clients made from the real ones."""
+"""A desk for presenters alone: clients made from the real ones answer at once."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -317,8 +317,8 @@ def test_sr_49_every_alarm_tells_a_person_what_it_is_and_what_to_do(code: AlarmC
     for sentence in kind.what_to_do:
         assert re.fullmatch(r"[A-Z].*[^ ]", sentence)
         assert len(sentence) <= 100
-    # A HIGH alarm means that delivery stopped, and the way back is always told. Two are HIGH for what
-    # they say, while delivery goes on; and a suspension by glucose has a way back of its own.
+    # A HIGH alarm means that delivery stopped, and the way back is always told. Two are HIGH for
+    # what they say, while delivery goes on; a suspension by glucose has a way back of its own.
     goes_on = {AlarmCode.RECORD_DAMAGED, AlarmCode.URGENT_LOW_GLUCOSE}
     stops = (kind.priority is Priority.HIGH and code not in goes_on) or (
         code is AlarmCode.BASAL_SUSPENDED

@@ -65,7 +65,10 @@ def types(form: TempPresenter | ExtendPresenter | SegmentPresenter, keys: str) -
     ],
 )
 def test_a_duration_is_shown_as_it_is_typed(
-    keys: str, shown: str, minutes: int, complete: bool
+    keys: str,
+    shown: str,
+    minutes: int,
+    complete: bool,  # noqa: FBT001  # a table
 ) -> None:
     lasts = Duration()
     for key in keys:
@@ -342,7 +345,7 @@ def test_two_segments_cannot_begin_at_one_time_and_the_first_begins_at_midnight(
     segment.press("take")
     assert desk.shown == []
     segment.entered(draft=draft(), start_min=0)
-    assert [field.key for field in segment.view().fields][0] == "rate"
+    assert next(field.key for field in segment.view().fields) == "rate"
     assert [item.key for item in segment.view().foot] == ["back", "take"]
 
 

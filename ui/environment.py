@@ -6,6 +6,7 @@ touch twice, unless it is told otherwise. Nothing here imports Kivy before the w
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
@@ -54,6 +55,8 @@ def prepare(
     )
     from kivy.config import Config
 
+    logging.getLogger("kivy").setLevel(logging.WARNING)
+
     for section in ("input", "modules"):
         for name, _ in Config.items(section):
             Config.remove_option(section, name)
@@ -63,6 +66,7 @@ def prepare(
         "width": panel.width_px,
         "height": panel.height_px,
         "maxfps": 30,
+        "position": "auto",
         "multisamples": 0,  # edges are drawn smooth; a Pi Zero has no samples to spare
         "resizable": 0,
         "borderless": int(fullscreen),
@@ -75,4 +79,5 @@ def prepare(
     Config.set("kivy", "exit_on_escape", "0")
     Config.set("kivy", "keyboard_mode", "")
     Config.set("kivy", "log_enable", "0")
+    Config.set("kivy", "log_level", "warning")
     Config.set("postproc", "double_tap_time", "400")

@@ -10,11 +10,20 @@ from typing import TypeVar
 from kivy.clock import Clock
 from kivy.lang import Builder
 
-from appliance.client import Dose, KeeperClient, Places, PumpClient, PumpError, Snapshot
+from appliance.client import (
+    BenchClient,
+    Dose,
+    KeeperClient,
+    Places,
+    PumpClient,
+    PumpError,
+    Snapshot,
+)
 from appliance.client.messages import StopWhat
 from ui.clock import now_s
 from ui.frame import Frame, Page
 from ui.inbox import Inbox
+from ui.light import Backlight, share_of
 from ui.link import Link
 from ui.panels import Panel
 from ui.presenters.bar import bar_view
@@ -23,7 +32,7 @@ from ui.presenters.router import Router
 from ui.screens import SCREENS
 from ui.state import SILENT_S, State
 from ui.theme import theme
-from ui.words import words
+from ui.words import LANGUAGES, words
 
 Answer = TypeVar("Answer")
 
@@ -57,6 +66,7 @@ class Kiosk:
         self.frame = Frame(panel, stop=self._stop_pressed, foot=self._foot_pressed)
         self.screen = ""
         self._entry_off = False
+        self._backlight = Backlight()
         words.listen(self.redraw)
         theme.bind(dark=self._coloured)
         self.router.begin()
@@ -120,6 +130,15 @@ class Kiosk:
         """Ask pump-keeper in the same way."""
         self._link.ask_keeper(act, self._then(done), self._then(failed))
 
+    def ask_bench(
+        self,
+        act: Callable[[BenchClient], Answer],
+        done: Callable[[Answer], None],
+        failed: Callable[[PumpError], None],
+    ) -> None:
+        """Ask the simulated bench in the same way."""
+        self._link.ask_bench(act, self._then(done), self._then(failed))
+
     def stop(
         self,
         what: StopWhat,
@@ -139,6 +158,7 @@ class Kiosk:
     # --- what comes in ------------------------------------------------------------------------
 
     def _heard(self, snapshot: Snapshot, roles: frozenset[str]) -> None:
+        _prefer(snapshot)
         if snapshot.bolus is not None:
             self.last_bolus_id = snapshot.bolus.id
         heard_s = now_s() - snapshot.age_ms / 1000
@@ -155,7 +175,16 @@ class Kiosk:
             self._set(replace(state, lost="no word from the pump"))
         if self.frame.stuck.is_stuck(now_s()) != self._entry_off:
             self.redraw()
+        self._dim()
         self.page.presenter.idle(now_s() - self.frame.touched_s)
+
+    def _dim(self) -> None:
+        if self.screen in ("alarm", "no_contact", "delivering"):
+            self.frame.woken_s = now_s()
+        share = share_of(now_s() - self.frame.woken_s)
+        if self.frame.shade != 1 - share:
+            self.frame.shade = 1 - share
+            self._backlight.set(share)
 
     def _set(self, state: State) -> None:
         self.state = state
@@ -205,3 +234,12 @@ class Kiosk:
         page.refresh()
         self._entry_off = self.frame.stuck.is_stuck(now_s())
         self.frame.draw(bar_view(self.state, page.view.title, entry_off=self._entry_off), page.view)
+
+
+def _prefer(snapshot: Snapshot) -> None:
+    """Take language and look from the pump, where somebody chose them."""
+    language, look = snapshot.preferences.get("language"), snapshot.preferences.get("theme")
+    if isinstance(language, str) and language in LANGUAGES and language != words.language:
+        words.use(language)
+    if look is not None and theme.dark != (look != "light"):
+        theme.use(dark=look != "light")

@@ -17,6 +17,7 @@ from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from appliance.client import (
+    BenchClient,
     Dose,
     KeeperClient,
     NoPump,
@@ -28,7 +29,7 @@ from appliance.client import (
 from appliance.client.messages import StopWhat
 
 Answer = TypeVar("Answer")
-Client = TypeVar("Client", PumpClient, KeeperClient)
+Client = TypeVar("Client", PumpClient, KeeperClient, BenchClient)
 
 _AGAIN_S = 0.3
 _LEAVING_S = 2.0
@@ -108,6 +109,8 @@ class Link:
         self._stops: Worker[PumpClient] = Worker("stop", stopping, post)
         keeper = KeeperClient(places.keeper_socket, client=_NAME)
         self._keeper: Worker[KeeperClient] = Worker("keeper", keeper, post)
+        bench = BenchClient(places.bench_socket)
+        self._bench: Worker[BenchClient] = Worker("bench", bench, post)
         self._watch = threading.Thread(target=self._watched, name="watch", daemon=True)
         self._bell_in, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -116,6 +119,7 @@ class Link:
         self._asks.start()
         self._stops.start()
         self._keeper.start()
+        self._bench.start()
         self._watch.start()
 
     def close(self) -> None:
@@ -127,6 +131,7 @@ class Link:
         self._asks.close()
         self._stops.close()
         self._keeper.close()
+        self._bench.close()
         os.close(self._bell)
         os.close(self._bell_in)
 
@@ -151,6 +156,15 @@ class Link:
     ) -> None:
         """Ask pump-keeper in the same way."""
         self._keeper.give(act, done, failed)
+
+    def ask_bench(
+        self,
+        act: Callable[[BenchClient], Answer],
+        done: Callable[[Answer], None],
+        failed: Callable[[PumpError], None],
+    ) -> None:
+        """Ask the simulated bench in the same way."""
+        self._bench.give(act, done, failed)
 
     def stop(
         self,

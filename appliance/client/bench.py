@@ -54,6 +54,11 @@ class BenchClient:
     def __exit__(self, *_: object) -> None:
         self._rpc.close()
 
+    @property
+    def rpc(self) -> RpcClient:
+        """The calls underneath."""
+        return self._rpc
+
     def status(self) -> BenchStatus:
         """Return what really moved; ``raw`` has the rest of the plant."""
         return BenchStatus.of(self.call("status", {}))

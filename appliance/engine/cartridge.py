@@ -125,8 +125,16 @@ class CartridgeDesk(Desk):
 
     def _running_dose(self) -> dict[str, Any] | None:
         """Return the record, so far, of the step that runs; None where none does."""
-        dose = self._c.book.doses.get(self._job[1].request_id) if self._job else None
-        return None if dose is None else dict(dose.record())
+        job = self._job[1] if self._job else None
+        dose = self._c.book.doses.get(job.request_id) if job else None
+        if job is None or dose is None:
+            return None
+        record = dose.record()
+        if dose.open and self._motor.jobs.get(job.number) is job:
+            record["issued_steps"] = job.issued_steps
+            record["confirmed_steps"] = self._motor.confirmed_of(job)
+            record["maximum_steps"] = self._motor.job_bounds(job).maximum_steps
+        return record
 
     def _show(self, asked: Asked) -> None:
         sites = self._c.book.set_change.get("sites", [])

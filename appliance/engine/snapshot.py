@@ -8,6 +8,7 @@ from typing import Any
 
 from appliance.domain.limits import DAY_NS, HOUR_NS, left_uu
 from appliance.domain.states import PumpState
+from appliance.domain.units import NS_PER_S
 from appliance.engine.alarms import AlarmBoard
 from appliance.engine.basal import Basal
 from appliance.engine.bolus import BolusDesk
@@ -51,6 +52,7 @@ def snapshot_of(
         "bench": machine.bench,
         "speed": machine.speed,
         "version": machine.version,
+        "uptime_s": (context.now_ns - context.start_ns) // NS_PER_S,
         "state": state.value,
         "why": list(why) if state in (PumpState.INHIBITED, PumpState.FAULTED) else [],
         "basal_uu_per_h": basal.rate_uu_per_h(),

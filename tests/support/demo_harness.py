@@ -64,11 +64,20 @@ def holds(is_so: bool, invariant: str) -> None:  # noqa: FBT001  # reads as a se
 class RunningDemo:
     """One demo: its programs, its client doors, and what its plant knows."""
 
-    def __init__(self, folder: Path, *, speed: int = 1, edit: Callable[[str], str] | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        speed: int = 1,
+        edit: Callable[[str], str] | None = None,
+        first_start: bool = False,
+    ):
         self.folder = folder
         self.speed = speed
         self.words = [sys.executable, "-P", "-m", "appliance.demo", "--headless"]
         self.words += ["--speed", str(speed), "--dir", str(folder)]
+        if first_start:
+            self.words.append("--first-start")
         self.process: subprocess.Popen[bytes] | None = None
         if edit is not None:
             from appliance.demo import Demo
@@ -180,7 +189,13 @@ class RunningDemo:
             try:
                 with self.pump() as pump:
                     pump.acknowledge(None)
-                    return pump.resume() == "running"
+                    try:
+                        return pump.resume() == "running"
+                    except Refused as refused:
+                        if [one.code for one in refused.reasons] != ["locked"]:
+                            return False
+                        pump.rearm()  # blow after blow is what a campaign is
+                        return False
             except (NoPump, OutcomeUnknown, PumpFailed, Refused):
                 return False
 

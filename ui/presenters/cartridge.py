@@ -31,14 +31,14 @@ _HOURS_PER_DAY = 24
 _TOTAL = 5
 
 SITES = (
-    ("abdomen_upper_right", 0.40, 0.60),
-    ("abdomen_upper_left", 0.60, 0.60),
-    ("abdomen_lower_right", 0.40, 0.47),
-    ("abdomen_lower_left", 0.60, 0.47),
-    ("arm_right", 0.17, 0.66),
-    ("arm_left", 0.83, 0.66),
-    ("thigh_right", 0.40, 0.27),
-    ("thigh_left", 0.60, 0.27),
+    ("abdomen_upper_right", 0.415, 0.65),
+    ("abdomen_upper_left", 0.585, 0.65),
+    ("abdomen_lower_right", 0.415, 0.48),
+    ("abdomen_lower_left", 0.585, 0.48),
+    ("arm_right", 0.245, 0.62),
+    ("arm_left", 0.755, 0.62),
+    ("thigh_right", 0.405, 0.26),
+    ("thigh_left", 0.595, 0.26),
 )
 """Places on the map of the body, from the front, and where they are drawn: 0 to 1, y upwards."""
 BEAKER = "beaker"
@@ -139,7 +139,7 @@ class CartridgePresenter(Presenter):
         if key == "home":
             self.desk.go("home")
         elif key == "prime":
-            self.desk.go("set_change", at="prime")
+            self.desk.go("set_change", at="prime", then="cartridge")
         elif key == "change":
             self.desk.go("set_change")
 
@@ -157,6 +157,7 @@ class SetChangeView(View):
     lines: tuple[str, ...] = ()
     amount: str = ""
     amount_note: str = ""
+    editable: bool = False
     hold: str = ""
     hold_note: str = ""
     ready: bool = True
@@ -191,7 +192,8 @@ class SetChangePresenter(Presenter):
 
     def entered(self, **words_: object) -> None:
         """Begin where the pump says that the change stands, or at the step that was asked for."""
-        self._then = str(words_.get("then", "cartridge" if "at" not in words_ else self._then))
+        if not words_ or "then" in words_:
+            self._then = str(words_.get("then", "cartridge"))
         at = words_.get("at")
         if words_.get("stay"):
             self._forget_question()
@@ -317,6 +319,7 @@ class SetChangePresenter(Presenter):
             ),
             amount=numbers.whole_units(size_uu),
             amount_note=_("It holds"),
+            editable=True,
         )
 
     def _prime(self) -> SetChangeView:
@@ -335,6 +338,7 @@ class SetChangePresenter(Presenter):
             ),
             amount=amount,
             amount_note=_("Prime"),
+            editable=True,
         )
 
     def _cannula(self) -> SetChangeView:
@@ -352,6 +356,7 @@ class SetChangePresenter(Presenter):
             ),
             amount=numbers.units(self._amount_uu["cannula"]),
             amount_note=_("Fill"),
+            editable=True,
         )
 
     def _where(self) -> SetChangeView:
@@ -434,7 +439,7 @@ class SetChangePresenter(Presenter):
         }
         return SetChangeView(
             title=_("Change cartridge and set"),
-            foot=(FootItem("halt", _("Stop this"), "stop"),),
+            foot=(FootItem("halt", _("Stop this step")),),
             step=self._step(step),
             picture=step,
             share=share,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
-from appliance.client import Dose, KeeperClient, PumpClient, PumpError
+from appliance.client import BenchClient, Dose, KeeperClient, PumpClient, PumpError
 from appliance.client.messages import StopWhat
 from ui.state import State
 
@@ -39,6 +39,15 @@ class Pump(Protocol):
         failed: Callable[[PumpError], None],
     ) -> None:
         """Ask pump-keeper; NoPump means that history is not available, and dosing goes on."""
+        ...
+
+    def ask_bench(
+        self,
+        act: Callable[[BenchClient], Answer],
+        done: Callable[[Answer], None],
+        failed: Callable[[PumpError], None],
+    ) -> None:
+        """Ask the simulated bench; NoPump means that there is none."""
         ...
 
     def stop(

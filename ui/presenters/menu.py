@@ -18,6 +18,7 @@ ITEMS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("check", lambda: _("Light and sound")),
     ("fault_bench", lambda: _("Fault bench")),
     ("language", lambda: _("Language")),
+    ("first_start", lambda: _("First start")),
     ("about", lambda: _("About")),
 )
 """Screen and words of each button, in their order; one without its screen is not shown."""

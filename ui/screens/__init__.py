@@ -10,17 +10,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ui.frame import Page
+from ui.presenters.about import AboutPresenter
 from ui.presenters.alarm import AlarmPresenter
+from ui.presenters.alarm_log import AlarmLogPresenter
 from ui.presenters.amount import AmountPresenter
 from ui.presenters.basal import BasalPresenter
 from ui.presenters.calculator import CalculatorPresenter
 from ui.presenters.cartridge import CartridgePresenter, SetChangePresenter
+from ui.presenters.check import CheckPresenter
 from ui.presenters.choose import ChoosePresenter
 from ui.presenters.confirm import ConfirmPresenter
 from ui.presenters.days import DaysPresenter
 from ui.presenters.delivering import DeliveringPresenter
 from ui.presenters.desk import Presenter
 from ui.presenters.extend import ExtendPresenter
+from ui.presenters.fault_bench import FaultBenchPresenter
+from ui.presenters.first_start import FirstStartPresenter
 from ui.presenters.graph import GraphPresenter
 from ui.presenters.history import HistoryPresenter
 from ui.presenters.home import HomePresenter
@@ -33,8 +38,10 @@ from ui.presenters.number import NumberPresenter
 from ui.presenters.profile import ProfilePresenter
 from ui.presenters.profiles import ProfilesPresenter
 from ui.presenters.quick import QuickPresenter
+from ui.presenters.reminders import RemindersPresenter
 from ui.presenters.review import ReviewPresenter
 from ui.presenters.segment import SegmentPresenter
+from ui.presenters.settings import LanguagePresenter, SettingsPresenter, ZonePresenter
 from ui.presenters.stopped import StoppedPresenter
 from ui.presenters.temp import TempPresenter
 from ui.screens.alarm import AlarmPage
@@ -42,6 +49,7 @@ from ui.screens.amount import AmountPage
 from ui.screens.basal import BasalPage
 from ui.screens.calculator import CalculatorPage
 from ui.screens.cartridge import CartridgePage
+from ui.screens.check import CheckPage
 from ui.screens.confirm import ConfirmPage
 from ui.screens.days import DaysPage
 from ui.screens.delivering import DeliveringPage
@@ -73,20 +81,26 @@ class Screen:
 
 
 SCREENS: Mapping[str, Screen] = {
+    "about": Screen(ListingPage, AboutPresenter),
     "alarm": Screen(AlarmPage, AlarmPresenter),
+    "alarm_log": Screen(ListingPage, AlarmLogPresenter),
     "basal": Screen(BasalPage, BasalPresenter),
     "bolus": Screen(AmountPage, AmountPresenter),
     "calculator": Screen(CalculatorPage, CalculatorPresenter),
     "cartridge": Screen(CartridgePage, CartridgePresenter),
+    "check": Screen(CheckPage, CheckPresenter),
     "choose": Screen(ListingPage, ChoosePresenter),
     "confirm": Screen(ConfirmPage, ConfirmPresenter),
     "days": Screen(DaysPage, DaysPresenter),
     "delivering": Screen(DeliveringPage, DeliveringPresenter),
     "extend": Screen(FormPage, ExtendPresenter),
+    "fault_bench": Screen(ListingPage, FaultBenchPresenter),
+    "first_start": Screen(ListingPage, FirstStartPresenter),
     "graph": Screen(GraphPage, GraphPresenter),
     "history": Screen(HistoryPage, HistoryPresenter),
     "home": Screen(HomePage, HomePresenter),
     "inhibited": Screen(InhibitedPage, InhibitedPresenter),
+    "language": Screen(ListingPage, LanguagePresenter),
     "leases": Screen(LeasesPage, LeasesPresenter),
     "menu": Screen(MenuPage, MenuPresenter),
     "name": Screen(NamePage, NamePresenter),
@@ -95,10 +109,13 @@ SCREENS: Mapping[str, Screen] = {
     "profile": Screen(ProfilePage, ProfilePresenter),
     "profiles": Screen(ProfilesPage, ProfilesPresenter),
     "quick": Screen(QuickPage, QuickPresenter),
+    "reminders": Screen(ListingPage, RemindersPresenter),
     "review": Screen(ReviewPage, ReviewPresenter),
     "segment": Screen(FormPage, SegmentPresenter),
     "set_change": Screen(SetChangePage, SetChangePresenter),
+    "settings": Screen(ListingPage, SettingsPresenter),
     "stopped": Screen(StoppedPage, StoppedPresenter),
     "temp": Screen(FormPage, TempPresenter),
+    "zone": Screen(ListingPage, ZonePresenter),
 }
 """By the name that ``desk.go`` takes."""

@@ -5,7 +5,15 @@ from pathlib import Path
 from kivy.lang import Builder
 
 from ui.widgets.bar import BarText, Foot, StatusBar
-from ui.widgets.buttons import FootButton, HoldButton, Key, RoundButton, StopButton, TouchCard
+from ui.widgets.buttons import (
+    FootButton,
+    HoldButton,
+    Key,
+    RoundButton,
+    StopButton,
+    Touchable,
+    TouchCard,
+)
 from ui.widgets.choices import Choices
 from ui.widgets.curve import DayCurve
 from ui.widgets.drawing import Drawing, SiteMap, Tank
@@ -53,6 +61,7 @@ __all__ = [
     "Text",
     "TherapyGraph",
     "TouchCard",
+    "Touchable",
     "TrendGraph",
 ]
 

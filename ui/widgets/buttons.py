@@ -104,6 +104,8 @@ class RoundButton(Touchable, Surface):
     """A button with words; ``kind`` says what stands behind it."""
 
     text = StringProperty("")
+    key = StringProperty("")
+    """What a page or a test finds it by, in every language."""
     kind = OptionProperty("plain", options=["plain", "primary", "seen", "quiet", "chosen"])
     ink = ColorProperty()
     size_px = NumericProperty(21)
@@ -116,13 +118,10 @@ class TouchCard(Touchable, BoxLayout):
 class FootButton(RoundButton):
     """A button of the foot."""
 
-    key = StringProperty("")
-
 
 class Key(RoundButton):
     """A key of the pad: it counts when the finger comes down, and again after 85 ms."""
 
-    key = StringProperty("")
     icon = StringProperty("")
 
     def __init__(self, **words: object) -> None:

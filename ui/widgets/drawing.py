@@ -319,8 +319,8 @@ class SiteMap(Widget):
     def _draw(self, *_: object) -> None:
         self.canvas.before.clear()
         high = self.height
-        wide = high * 0.86
-        left = self.center_x - wide / 2 - 20 * theme.px
+        wide = high * 0.96
+        left = self.center_x - wide / 2 - 0.4 * theme.target
 
         def place(x: float, y: float) -> Point:
             return left + x * wide, self.y + y * high
@@ -331,7 +331,7 @@ class SiteMap(Widget):
             Color(*theme.colour("muted"))
             points = [value for point in (*half, *other) for value in point]
             SmoothLine(points=points, width=1.3 * theme.px, joint="round", close=True)
-            at_x, at_y = left + wide + theme.target * 0.55, self.y + high * 0.2
+            at_x, at_y = left + wide * 0.82 + theme.target * 0.75, self.y + high * 0.2
             pen = Pen(at_x - 0.5 * theme.target, at_y - 0.5 * theme.target, theme.target)
             pen.box("muted", "card", (-0.12, -0.3), (1.12, 0.9), 0.06)
             pen.box("", "insulin", (-0.08, -0.26), (1.08, 0.1), 0.03)

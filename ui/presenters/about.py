@@ -1,0 +1,65 @@
+"""About: which pump this is, its self-test, programs and ledger, and how long it has run."""
+
+from __future__ import annotations
+
+from appliance import __version__
+from ui.presenters import numbers
+from ui.presenters.choose import ListPresenter, ListView
+from ui.presenters.desk import FootItem
+from ui.presenters.lists import Row
+from ui.words import _, words
+
+
+class AboutPresenter(ListPresenter):
+    """Facts, none of which can be changed."""
+
+    def view(self) -> ListView:
+        """Return them."""
+        snapshot = self.desk.state.live
+        foot = (FootItem("back", _("Back")),)
+        if snapshot is None:
+            return ListView(title=_("About"), foot=foot)
+        raw, ledger = snapshot.raw, snapshot.ledger
+        uptime_s = raw.get("uptime_s")
+        head = str(ledger.get("head", ""))
+        rows = [
+            Row(
+                "",
+                _("Benchpump: for water and test fluid on a bench, never on a person"),
+                heading=True,
+            ),
+            Row("", _("Pump"), str(raw.get("pump", ""))),
+            Row("", _("Version of the pump"), str(raw.get("version", ""))),
+            Row("", _("Version of this screen"), __version__),
+            Row(
+                "",
+                _("Has run for"),
+                numbers.age(uptime_s) if isinstance(uptime_s, int) else numbers.DASH,
+            ),
+            Row("", _("Ledger"), _("{count} rows").format(count=numbers.count(ledger.get("seq")))),
+            Row(
+                "", _("Its last row's hash"), f"{head[:8]} … {head[-8:]}" if head else numbers.DASH
+            ),
+            Row("", _("Steps confirmed, all in all"), numbers.count(raw.get("confirmed_steps"))),
+            Row("", _("Self-test"), heading=True),
+        ]
+        for check in snapshot.self_test:
+            rows.append(
+                Row(
+                    "",
+                    words.of_the_pump(check.name),
+                    _("passed") if check.ok else _("failed"),
+                    tone="in_range" if check.ok else "low",
+                )
+            )
+        rows.append(Row("", _("Programs"), heading=True))
+        for name, pid in snapshot.pids.items():
+            rows.append(Row("", name, _("process {pid}").format(pid=pid) if pid else numbers.DASH))
+        if snapshot.weaker:
+            rows.append(Row("", _("Weaker than on a pump, as it is declared"), heading=True))
+            rows += [Row("", words.of_the_pump(one)) for one in snapshot.weaker]
+        return ListView(title=_("About"), foot=foot, rows=tuple(rows))
+
+    def press(self, _key: str) -> None:
+        """Go back."""
+        self.desk.go("menu")

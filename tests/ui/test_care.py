@@ -18,7 +18,7 @@ from ui.widgets import HoldButton, RowList
 from ui.widgets.buttons import Touchable
 from ui.words import words
 
-SPEED = 10
+SPEED = 3
 PIN = "271828"
 
 
@@ -34,6 +34,8 @@ def pump(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
 
 @pytest.fixture
 def hands(pump: RunningDemo) -> Iterator[Hands]:
+    with pump.pump() as asked:  # nothing of an earlier test, nor of a busy computer, stands
+        asked.acknowledge(None)
     with kiosk_on(pump.places) as one:
         one.sees(lambda: one.kiosk.state.contact, "contact")
         frames(3)
@@ -215,6 +217,8 @@ def test_sr_32_by_touch_from_an_empty_ledger_to_the_first_confirmed_microstep(
 def test_sr_32_letting_go_early_or_going_away_moves_nothing(
     hands: Hands, pump: RunningDemo
 ) -> None:
+    with pump.pump() as asked:
+        asked.resume()
     hands.kiosk.go("home")
     tap(hands, "cartridge")
     tap(hands, "prime")

@@ -27,10 +27,14 @@ Benchpump, an insulin pump for the bench: water and test fluid only, not a medic
         --full          the long campaigns too, and no test may be left out; for a release
         --fresh         both commands above in a bare Debian 12, as root and as an ordinary user
                         (as root; it makes the bare system itself)
+        --vm            installation, power cuts and all that concerns systemd, in a whole Debian 12
+                        and 13 under QEMU (as root; it makes the disks itself)
         other words go to pytest: ./install.sh test -k bolus
 
-  sudo ./install.sh, status, uninstall, --dry-run
-        installation on a Raspberry Pi: not part of this version
+  sudo ./install.sh [--dry-run] [--yes] [--headless] [--bench] [--from DIR] [--user NAME]
+        on a Raspberry Pi: install or upgrade (tools/install/machine.sh --help says more)
+  sudo ./install.sh rollback | uninstall [--records] | prepare DIR
+  ./install.sh status
 
 demo and test need Linux and Python $oldest to $newest, and put what they install in .venv here. As
 root they bring missing system packages with apt; otherwise they name them and end with status 3.
@@ -124,7 +128,7 @@ has_library() { # of this machine's own linker
   [[ $(PATH=$PATH:/sbin ldconfig -p 2>/dev/null) == *"$1 "* ]]
 }
 
-missing_packages() { # missing_packages base|test|full: what Debian calls what is not here
+missing_packages() { # missing_packages base|test|full|vm: what Debian calls what is not here
   local -a packages=()
   [[ -x $venv/bin/python ]] || find_python >/dev/null || packages+=(python3 python3-venv)
   # What Kivy's wheel opens: GL by name, EGL without a display, multitouch.
@@ -144,6 +148,11 @@ missing_packages() { # missing_packages base|test|full: what Debian calls what i
     command -v spin >/dev/null || packages+=(spin)
     command -v gcc >/dev/null || packages+=(gcc libc6-dev) # spin's checkers are C programs
   fi
+  if [[ $1 == full || $1 == vm ]]; then
+    command -v qemu-system-x86_64 >/dev/null || packages+=(qemu-system-x86)
+    command -v qemu-img >/dev/null || packages+=(qemu-utils)
+    command -v mmdebstrap >/dev/null || packages+=(mmdebstrap)
+  fi
   if [[ $1 == full ]]; then # what test --full may not leave out
     command -v ps >/dev/null || packages+=(procps)
     command -v strace >/dev/null || packages+=(strace)
@@ -160,7 +169,7 @@ apt_install() { # lists that are empty or old are renewed; an update that is not
   "${install[@]}" || { apt-get update -qq && "${install[@]}"; }
 }
 
-bring_packages() { # bring_packages base|test|full
+bring_packages() { # bring_packages base|test|full|vm
   local packages line
   packages=$(missing_packages "$1")
   [[ -n $packages ]] || return 0
@@ -238,13 +247,14 @@ demo() {
 }
 
 test_() {
-  local full='' fresh='' word
+  local full='' fresh='' vm='' word
   local -a words=()
   for word; do
     case $word in
       --full) full=--full ;;
       --fresh) fresh=1 ;;
-      --vm | --pi) fail 1 "test $word is not part of this version." ;;
+      --vm) vm=1 ;;
+      --pi) fail 1 "test $word is not part of this version." ;;
       *) words+=("$word") ;;
     esac
   done
@@ -255,19 +265,27 @@ test_() {
     exec bash "$root/tools/fresh.sh"
   fi
   [[ -z $full ]] || bring_packages full
+  [[ -z $vm ]] || bring_packages vm
   set_up test
   tidy_up
+  if [[ -n $vm ]]; then
+    cd "$root"
+    exec "$venv/bin/pytest" --no-header -rfEs -m vm tests/vm "${words[@]}"
+  fi
   exec bash "$root/tools/check.sh" $full "${words[@]}"
 }
 
-not_on_a_pi_yet() {
-  fail 1 "Installation on a Raspberry Pi is not part of this version; demo and test work on any Linux."
+machine() {
+  need_linux
+  tidy_up
+  exec bash "$root/tools/install/machine.sh" "$@"
 }
 
 case ${1-} in
   demo) demo "${@:2}" ;;
   test) test_ "${@:2}" ;;
-  '' | install | uninstall | status | --dry-run | --yes) not_on_a_pi_yet ;;
+  '' | install | rollback | uninstall | status | prepare) machine "$@" ;;
+  --dry-run | --yes | --headless | --bench | --from | --user) machine "$@" ;;
   help | -h | --help) usage ;;
-  *) fail 2 "'$1' is none of its words: demo, test, status, uninstall, --dry-run, --help." ;;
+  *) fail 2 "'$1' is none of its words: ./install.sh --help." ;;
 esac

@@ -160,6 +160,18 @@ class ForceTable(_Table):
     line_nl_per_kpa: Annotated[int, Field(ge=0, le=10_000)] = 0
 
 
+class DriverTable(_Table):
+    """How the motor driver is told current and microsteps: by its jumpers, or over a UART."""
+
+    kind: Literal["step_dir", "tmc2209"] = "step_dir"
+    uart: AbsolutePath = Path("/dev/serial0")
+    address: Annotated[int, Field(ge=0, le=3)] = 0
+    run_ma: Annotated[int, Field(ge=30, le=2_000)] = 300
+    hold_ma: Annotated[int, Field(ge=0, le=2_000)] = 100
+    sense_mohm: Annotated[int, Field(ge=50, le=500)] = 110
+    stall_threshold: Annotated[int, Field(ge=0, le=255)] = 0
+
+
 class UsersTable(_Table):
     """Who may do what over the socket, by user id or user name; root has every role."""
 
@@ -193,6 +205,7 @@ class Config(_Table):
     ceilings: CeilingsTable
     safety: SafetyTable
     force: ForceTable
+    driver: DriverTable = DriverTable()
     users: UsersTable
     paths: PathsTable
 
@@ -253,6 +266,12 @@ def _unfit(tables: Mapping[str, Any]) -> Iterator[str]:
         yield f"ceilings.hourly_uu = {hourly_uu} is above ceilings.daily_uu = {daily_uu}"
     if tables.get("safety", {}).get("signals") == "feedback" and factory in ("lgpio", "rpigpio"):
         yield f'safety.signals = "feedback" needs pins.factory = "bench", not "{factory}"'
+    driver = tables.get("driver", {})
+    if driver.get("kind") == "tmc2209" and factory == "bench":
+        yield 'driver.kind = "tmc2209" needs a pin factory of a Pi, not pins.factory = "bench"'
+    run_ma, hold_ma = driver.get("run_ma"), driver.get("hold_ma")
+    if run_ma is not None and hold_ma is not None and hold_ma > run_ma:
+        yield f"driver.hold_ma = {hold_ma} is above driver.run_ma = {run_ma}"
     if force.get("required") and force.get("kind") == "none":
         yield 'force.required = true needs a sensor: force.kind is "none"'
     if force.get("kind") == "bench" and factory in ("lgpio", "rpigpio"):

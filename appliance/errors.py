@@ -143,3 +143,9 @@ class WireLost(PumpError, ConnectionError):
     """The program at the other end of a wire has gone."""
 
     code = "E502"
+
+
+class SourceFault(PumpError):
+    """A source of glucose, or another system, that does not answer now: it is asked again."""
+
+    code = "E503"

@@ -164,6 +164,15 @@ class Stepper:
             words["bench-socket"] = str(self._config.paths.runtime / "pins.sock")
         else:
             words["work-dir"] = str(self._config.paths.runtime)
+        driver = self._config.driver
+        if driver.kind == "tmc2209":
+            words["uart"] = str(driver.uart)
+            words["driver-address"] = driver.address
+            words["driver-microsteps"] = table.microsteps
+            words["driver-run-ma"] = driver.run_ma
+            words["driver-hold-ma"] = driver.hold_ma if table.hold == "reduced" else 0
+            words["driver-sense-mohm"] = driver.sense_mohm
+            words["driver-stall-threshold"] = driver.stall_threshold
         if self._clock_file is not None:
             words["clock-file"] = str(self._clock_file)
         return [

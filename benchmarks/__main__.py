@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from benchmarks import delivery, driver, programs, storage, timing, virtual
+from benchmarks import delivery, driver, occlusion, programs, storage, timing, virtual
 from benchmarks.report import Result, markdown, table
 
 Case = Callable[..., list[Result]]
@@ -25,10 +25,12 @@ CASES: dict[str, Case] = {
     "doses": delivery.doses,
     "trumpet": delivery.trumpet,
     "lateness": timing.lateness,
+    "held": timing.held,
     "drift": timing.drift,
     "stop": timing.stop,
     "stall": programs.stall,
     "freeze": programs.freeze,
+    "occlusion": occlusion.rows,
     "virtual": virtual.month,
     "driver": driver.cost,
     "growth": driver.growth,
@@ -41,7 +43,7 @@ CASES: dict[str, Case] = {
     "memory": programs.memory,
     "ready": programs.ready,
 }
-_AGAIN = ("lateness", "drift", "stop", "commit", "driver", "ready")
+_AGAIN = ("lateness", "held", "drift", "stop", "commit", "driver", "ready")
 """Ratios of times: a shared computer may spoil one run, so a miss is measured once more."""
 
 

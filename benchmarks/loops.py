@@ -155,6 +155,47 @@ def hobby(ticks: int, *, loaded: bool) -> None:
     print(json.dumps({"late_ns": late_ns[1:], "drift_ns": drift_ns}))
 
 
+def inside(ticks: int) -> None:
+    """Step in a real-time thread with absolute deadlines, in a daemon that holds its interpreter in
+    C calls; print each step's lateness.
+    """
+    late_ns: list[int] = []
+    step = OutputDevice(17, pin_factory=MockFactory(pin_class=QuietPin))
+
+    def loop() -> None:
+        take_realtime(40)
+        due_ns = time.monotonic_ns() + PERIOD_NS
+        for _ in range(ticks):
+            time.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
+            step.on()
+            late_ns.append(max(0, time.monotonic_ns() - due_ns))
+            step.off()
+            due_ns = max(due_ns, time.monotonic_ns()) + PERIOD_NS
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    while thread.is_alive():
+        sum(range(3_000_000))
+    print(json.dumps(late_ns[20:]))
+
+
+def repeat(interval_ms: int, seconds: float) -> None:
+    """Run an APScheduler job every so often, as a pump might that doses by it; print how many runs
+    there were. What holds the process up meanwhile comes from outside.
+    """
+    from apscheduler.schedulers.background import BackgroundScheduler
+
+    runs: list[int] = []
+    scheduler = BackgroundScheduler()
+    job = lambda: runs.append(time.monotonic_ns())  # noqa: E731
+    scheduler.add_job(job, "interval", seconds=interval_ms / 1_000)
+    scheduler.start()
+    print("begun", flush=True)
+    time.sleep(seconds)
+    scheduler.shutdown()
+    print(len(runs))
+
+
 def _think() -> None:
     """Work as a daemon does that parses, sorts and draws."""
     table = {str(n): [random.random() for _ in range(20)] for n in range(300)}  # noqa: S311
@@ -211,6 +252,10 @@ def main(words: Sequence[str]) -> None:
             peer(int(guard_fd))
         case ["hobby", ticks, load]:
             hobby(int(ticks), loaded=load == "loaded")
+        case ["inside", ticks]:
+            inside(int(ticks))
+        case ["repeat", interval_ms, seconds]:
+            repeat(int(interval_ms), float(seconds))
         case ["wakes", fd]:
             wakes(int(fd))
         case ["load"]:

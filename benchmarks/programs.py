@@ -207,7 +207,29 @@ def freeze(*, quick: bool) -> list[Result]:
 
         time.sleep(10)
         dose = demo.dose(frozen)
-    return [_undisturbed("freeze", "pumpd frozen for 1 s in the midst of a bolus", alone, dose)]
+    what = "pumpd frozen for 1 s in the midst of a bolus"
+    return [_undisturbed("freeze", what, alone, dose, _scheduled())]
+
+
+_JOB_MS, _JOBS_S = 100, 6.0
+
+
+def _scheduled() -> str:
+    """Freeze a process for the same second whose steps are jobs of APScheduler; say what it kept.
+
+    A job every 100 ms: a step of 1.5 U/min comes every 74 ms.
+    """
+    words = [sys.executable, "-m", "benchmarks.loops", "repeat", str(_JOB_MS), str(_JOBS_S)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(2.0)
+    os.kill(process.pid, signal.SIGSTOP)
+    time.sleep(1.0)
+    os.kill(process.pid, signal.SIGCONT)
+    said, _ = process.communicate(timeout=60)
+    due = int(_JOBS_S * 1_000) // _JOB_MS
+    return f"{said.strip()} of {due} runs kept (APScheduler, a job every {_JOB_MS} ms)"
 
 
 def stall(*, quick: bool) -> list[Result]:
@@ -232,10 +254,12 @@ def stall(*, quick: bool) -> list[Result]:
             for one in tracers:
                 one.terminate()
                 one.wait()
-    return [_undisturbed("stall", what, alone, dose)]
+    return [_undisturbed("stall", what, alone, dose, "the stall is lateness")]
 
 
-def _undisturbed(row: str, what: str, alone: dict[str, Any], dose: dict[str, Any]) -> Result:
+def _undisturbed(
+    row: str, what: str, alone: dict[str, Any], dose: dict[str, Any], baseline: str
+) -> Result:
     lost = abs(dose["moved_steps"] - dose["programmed_steps"])
     slipped_ms = dose["shift_ns"] / 1e6
     met = lost == 0 and dose["outcome"] == "done" and dose["shift_ns"] <= alone["shift_ns"]
@@ -243,9 +267,7 @@ def _undisturbed(row: str, what: str, alone: dict[str, Any], dose: dict[str, Any
         row,
         what,
         f"{lost} steps lost or doubled, {slipped_ms:.1f} ms put back",
-        "15 of 24 runs kept (APScheduler, 5 s; not in this run)"
-        if row == "freeze"
-        else "the stall is lateness",
+        baseline,
         "0",
         "",
         "no step changed",

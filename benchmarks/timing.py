@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,9 +125,12 @@ class _Run:
     slipped: bool
 
 
-def _ours(stepper: _Stepper, seconds: float) -> _Run:
+def _ours(
+    stepper: _Stepper, seconds: float, meanwhile: Callable[[float], None] = time.sleep
+) -> _Run:
+    """Let it step for a while; ``meanwhile`` is what this process, its daemon, does."""
     start_ns = stepper.go()
-    time.sleep(seconds + 0.3)
+    meanwhile(seconds + 0.3)
     said = stepper.end()
     edges_ns = said["edges_ns"]
     late_ns = [edge - due for edge, due in zip(edges_ns, said["due_ns"], strict=True)]
@@ -201,6 +204,47 @@ def lateness(*, quick: bool) -> list[Result]:
             )
         )
     return results
+
+
+def _hold(seconds: float) -> None:
+    """Hold the interpreter in C, call after call of some 50 ms: no other thread of it runs."""
+    end_ns = time.monotonic_ns() + int(seconds * 1e9)
+    while time.monotonic_ns() < end_ns:
+        sum(range(3_000_000))
+
+
+def held(*, quick: bool) -> list[Result]:
+    """The daemon holds its interpreter in C: the same stepper beside it, at rest and held."""
+    rounds, seconds = (2, 2.0) if quick else (4, 5.0)
+    rest_ns: list[int] = []
+    held_ns: list[int] = []
+    inside_ns: list[int] = []
+    for _ in range(rounds):
+        rest_ns += _ours(_Stepper(), seconds).late_ns
+        held_ns += _ours(_Stepper(), seconds, _hold).late_ns
+        inside_ns += _inside(seconds)
+    rest, loaded, inside = (percentile(one, 0.99) for one in (rest_ns, held_ns, inside_ns))
+    return [
+        Result(
+            "held",
+            f"step lateness p99, the daemon's interpreter held in C, {len(held_ns):,} steps",
+            us(loaded),
+            f"{us(inside)} (a real-time thread in the daemon)",
+            f"{us(rest)} (the daemon at rest)",
+            f"{loaded / max(rest, 1):.2f}x limit, 1/{inside / max(loaded, 1):,.0f} of baseline",
+            "loaded / unloaded <= 1.5",
+            loaded <= 1.5 * rest,
+            f"p50 {us(percentile(held_ns, 0.5))} against {us(percentile(rest_ns, 0.5))}, worst"
+            f" {us(max(held_ns))} against {us(max(rest_ns))}",
+        )
+    ]
+
+
+def _inside(seconds: float) -> list[int]:
+    words = [*_LOOP, "inside", str(int(seconds * 1e9 / PERIOD_NS))]
+    said = subprocess.run(words, capture_output=True, check=True).stdout
+    late_ns: list[int] = json.loads(said)
+    return late_ns
 
 
 def drift(*, quick: bool) -> list[Result]:

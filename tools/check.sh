@@ -100,10 +100,11 @@ done
 if [[ -n $named ]]; then
   stage tests tests "$@"
 else
-  stage tests tests -n 2 --ignore=tests/system --ignore=tests/ui "$@"
+  stage tests tests -n 2 --ignore=tests/system --ignore=tests/ui --ignore=tests/vm "$@"
   # One window a process, so no workers inside; a window beside busy tests would measure lateness.
   [[ ! -d tests/ui ]] || stage touchscreen tests "$@" tests/ui
   [[ ! -d tests/system ]] || stage programs tests "$@" tests/system
+  [[ -z $full ]] || stage machine tests "$@" tests/vm
 fi
 
 # Which requirement is proved by which test: only where all of them ran.

@@ -7,6 +7,8 @@
 set -Eeuo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 suite=bookworm
+# shellcheck source=tools/bare.sh
+. "$root/tools/bare.sh"
 
 fail() { # fail STATUS LINE...
   local status=$1
@@ -30,97 +32,31 @@ tidy_up() {
   leave_systems
   rm -rf --one-file-system "$work"
 }
-leave_systems() {
-  local mounted
-  while read -r _ mounted _; do
-    [[ $mounted != "$work"/* ]] || printf '%s\n' "$mounted"
-  done </proc/self/mounts | sort -r | while read -r mounted; do
-    umount --lazy "$mounted"
-  done
-}
 trap tidy_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# apt's own settings for downloads (a proxy, say) hold inside as they do here.
-apt_settings() { grep -ls Acquire /etc/apt/apt.conf /etc/apt/apt.conf.d/* || true; }
-
 bare_system() { # prints the archive of a bare system, made now if it is missing or old
-  local cache=${XDG_CACHE_HOME:-$HOME/.cache}/benchpump archive setting
+  local cache=${XDG_CACHE_HOME:-$HOME/.cache}/benchpump archive
   local -a settings=()
   mkdir -p "$cache"
   archive=$cache/$suite-minbase-$(uname -m).tar
   if [[ -z $(find "$archive" -mtime -14 2>/dev/null) ]]; then
-    command -v mmdebstrap >/dev/null || {
-      command -v apt-get >/dev/null || fail 3 "mmdebstrap is missing, and here is no apt to bring it."
-      apt-get install -y -qq --no-install-recommends mmdebstrap >&2 ||
-        { apt-get update -qq >&2 && apt-get install -y -qq --no-install-recommends mmdebstrap >&2; }
-    }
-    while read -r setting; do
-      settings+=("--aptopt=$setting")
-    done < <(apt_settings)
+    need_mmdebstrap
+    mapfile -t settings < <(mmdebstrap_settings)
     mmdebstrap --quiet --format=tar --variant=minbase "${settings[@]}" "$suite" "$archive.new" >&2
     mv "$archive.new" "$archive"
   fi
   printf '%s\n' "$archive"
 }
 
-enter() { # enter SYSTEM USER COMMAND...: as after a login, and with the caller's way to the network
-  local system=$1 user=$2 home
-  shift 2
-  home=$(awk -F: -v user="$user" '$1 == user { print $6 }' "$system/etc/passwd")
-  chroot --userspec="$user:$user" --groups="$user" "$system" env -i -C "$home" HOME="$home" \
-    USER="$user" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    "${network[@]}" "$@"
-}
-
-# What the caller needs to reach a network, as words for env. The certificates lie apart from the
-# system's own, which the packages inside write anew.
-declare -a network=()
-find_network() {
-  local name
-  certificates=${PIP_CERT:-${REQUESTS_CA_BUNDLE:-${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}}}
-  [[ ! -f $certificates ]] || network+=(PIP_CERT=/etc/ssl/caller.crt SSL_CERT_FILE=/etc/ssl/caller.crt)
-  while read -r name; do
-    case $name in
-      PIP_CERT | PIP_FIND_LINKS | PIP_CACHE_DIR | PIP_CONFIG_FILE) ;; # places on this computer
-      PIP_* | *_proxy | *_PROXY) network+=("$name=${!name}") ;;
-    esac
-  done < <(compgen -e)
-}
-
-hand_in() { # hand_in SYSTEM FILE...: the same file at the same place, if there is one
-  local system=$1 file
-  shift
-  for file; do
-    [[ ! -e $file ]] || install -D -m 644 "$file" "$system$file"
-  done
-}
-
 make_system() { # make_system NAME: unpack, mount, and put an export of HEAD into both homes
-  local system=$work/$1 node user
+  local system=$work/$1 user
   mkdir -p "$system"
   tar -xpf "$archive" --numeric-owner -C "$system"
 
-  mount -t proc proc "$system/proc"
-  mount -t sysfs -o ro sysfs "$system/sys" 2>/dev/null || true
-  mount -t tmpfs -o mode=755 tmpfs "$system/run"
-  mount -t tmpfs -o mode=1777 tmpfs "$system/tmp"
-  mount -t tmpfs -o mode=755 tmpfs "$system/dev"
-  mkdir "$system/dev/shm" "$system/dev/pts"
-  mount -t tmpfs -o mode=1777 tmpfs "$system/dev/shm"
-  mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$system/dev/pts"
-  ln -s pts/ptmx "$system/dev/ptmx"
-  ln -s /proc/self/fd "$system/dev/fd"
-  for node in null zero full random urandom tty; do
-    touch "$system/dev/$node"
-    mount --bind "/dev/$node" "$system/dev/$node"
-  done
-
-  hand_in "$system" /etc/resolv.conf /etc/hosts /etc/pip.conf
-  [[ ! -f $certificates ]] || install -D -m 644 "$certificates" "$system/etc/ssl/caller.crt"
-  # shellcheck disable=SC2046 # file names of apt's have no spaces
-  hand_in "$system" $(apt_settings)
+  mount_system "$system"
+  hand_over "$system"
 
   enter "$system" root useradd --create-home --shell /bin/bash builder
   for user in root builder; do

@@ -24,3 +24,6 @@ lock() {
 lock test --extra ui --extra test --extra dev "$@"
 # The same versions: base is a part of test. The demo opens the touchscreen, so base has it too.
 lock base --extra ui --constraints requirements/test.txt "$@"
+# What sudo ./install.sh takes: with serial ports and I2C, and with lgpio where apt has none.
+lock machine --extra ui --extra instruments --constraints requirements/test.txt "$@"
+lock machine-lgpio --extra ui --extra instruments --extra pi-lgpio --constraints requirements/machine.txt "$@"

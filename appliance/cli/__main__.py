@@ -11,6 +11,7 @@ from appliance.cli.cartridge import cartridge
 from appliance.cli.commands import ack, limits, rearm, resume, stop, suspend
 from appliance.cli.glucose import glucose
 from appliance.cli.insulin import insulin
+from appliance.cli.keeping import keeper
 from appliance.cli.offline.calc import calc
 from appliance.cli.offline.check_config import check_config
 from appliance.cli.offline.curve import curve
@@ -63,6 +64,7 @@ for verb in (
     history,
     days,
     summary,
+    keeper,
     dose,
     alarms,
     ack,

@@ -161,7 +161,7 @@ def _limit_text(name: str, amount: int) -> str:
 @click.option(
     "--min-interval",
     "min_interval_s",
-    type=click.IntRange(0, 86_400),
+    type=int,
     metavar="S",
     help="Least seconds between two boluses.",
 )

@@ -7,9 +7,16 @@ from typing import Any
 import click
 
 from appliance.cli.session import Session, print_json, safe, with_dir, with_json
-from appliance.client.errors import BadAmount
-from appliance.client.messages import Glucose, GlucoseSetParams
-from appliance.client.words import BENCH, format_glucose, in_words, parse_glucose, time_words
+from appliance.client.errors import BadAmount, ProtocolFault
+from appliance.client.messages import Glucose, GlucosePeriod, GlucoseSetParams
+from appliance.client.words import (
+    BENCH,
+    format_glucose,
+    in_words,
+    parse_glucose,
+    parse_minute,
+    time_words,
+)
 
 
 class GlucoseType(click.ParamType[int]):
@@ -83,6 +90,27 @@ def glucose_show(session: Session, *, readings: bool, as_json: bool) -> None:
         click.echo(safe(f"  {time_words(one['utc_ns'])} UTC  {words:>12}  {one['source']}"))
 
 
+@glucose.command("snooze")
+@click.argument("minutes", type=click.IntRange(5, 240), default=30)
+@with_dir
+@click.pass_obj
+def glucose_snooze(session: Session, minutes: int) -> None:
+    """Answer the glucose alerts that stand for MINUTES (30 without it)."""
+    with session.pump() as pump:
+        count = pump.snooze_glucose(minutes)
+    click.echo(f"{BENCH}  {count} snoozed for {minutes} min")
+
+
+@glucose.command("resume")
+@with_dir
+@click.pass_obj
+def glucose_resume(session: Session) -> None:
+    """Have basal back that glucose has suspended; none is suspended for 30 min."""
+    with session.pump() as pump:
+        pump.resume_glucose()
+    click.echo(f"{BENCH}  basal comes back")
+
+
 def glucose_words(shown: Glucose) -> str:
     """Say glucose in one line: an old value never reads like one of now."""
     parts = []
@@ -100,16 +128,75 @@ def glucose_words(shown: Glucose) -> str:
     if shown.finger is not None:
         ago = in_words(shown.finger.age_s // 60 * 60)
         parts.append(f"fingerstick {format_glucose(shown.finger.mg_dl, shown.units)} {ago} ago")
+    if shown.protection is not None and shown.protection.suspended:
+        left = in_words(shown.protection.left_s or 0)
+        parts.append(f"BASAL SUSPENDED by glucose, for {left} at most")
     return ", ".join(parts)
+
+
+class PeriodType(click.ParamType[GlucosePeriod]):
+    """Thresholds from a time of day on, such as "22:00 80-200"; 0 is off."""
+
+    name = "period"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> GlucosePeriod:
+        """Read the text, or end with what is allowed."""
+        at, _, bounds = str(value).partition(" ")
+        low, _, high = bounds.partition("-")
+        try:
+            start = parse_minute(at)
+            return GlucosePeriod(
+                start_min_of_day=start, low_mg_dl=_bound(low), high_mg_dl=_bound(high)
+            )
+        except (BadAmount, ProtocolFault, ValueError):
+            text = f'{safe(str(value))[:40]!r} is no period such as "22:00 80-200"'
+            self.fail(text, param, ctx)
+
+
+def _bound(text: str) -> int:
+    return 0 if text == "0" else parse_glucose(text)
 
 
 @glucose.command("set")
 @click.option("--units", type=click.Choice(["mg/dL", "mmol/L"]), help="What is shown.")
+@click.option("--period", "periods", type=PeriodType(), multiple=True, help="22:00 80-200, 0 off.")
+@click.option("--fast", "fast", type=click.Choice(["0", "2", "3"]), help="mg/dL a minute; 0 off.")
+@click.option("--predicted", "predicted_min", type=int, metavar="MIN", help="10 to 30; 0 is off.")
+@click.option("--lost/--no-lost", default=None, help="Alert where the signal is lost.")
+@click.option(
+    "--protection",
+    type=click.Choice(["off", "low", "predictive", "before-low"]),
+    help="Suspend basal at a low or before it.",
+)
+@click.option("--limit", "limit", type=GlucoseType(), help="The limit of low and before-low.")
 @with_dir
 @click.pass_obj
-def glucose_set(session: Session, *, units: str | None) -> None:
-    """Set what is named; the rest stays as it is."""
-    wanted = GlucoseSetParams.model_construct(units=units)
+def glucose_set(
+    session: Session,
+    *,
+    units: str | None,
+    periods: tuple[GlucosePeriod, ...],
+    fast: str | None,
+    predicted_min: int | None,
+    lost: bool | None,
+    protection: str | None,
+    limit: int | None,
+) -> None:
+    """Set what is named; the rest stays as it is. --period may stand several times.
+
+    The first --period begins at 00:00, and together they replace what was there.
+    """
+    wanted = GlucoseSetParams.model_construct(
+        units=units,
+        periods=list(periods) or None,
+        fast_mg_dl_per_min=None if fast is None else int(fast),
+        predicted_min=predicted_min,
+        lost=lost,
+        protection=protection,
+        protection_limit_mg_dl=limit,
+    )
     if not any(one is not None for _, one in wanted):
         raise click.UsageError("name at least one setting, such as --units mmol/L")
     with session.pump() as pump:

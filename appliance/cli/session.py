@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
+from pydantic import ValidationError
 
 from appliance import __version__
 from appliance.client import words
@@ -31,7 +32,7 @@ from appliance.client.errors import (
     SeveralDemos,
 )
 from appliance.client.keeper import KeeperClient
-from appliance.client.messages import Reason
+from appliance.client.messages import Reason, reasons_of
 from appliance.client.places import ENVIRONMENT, Places
 from appliance.client.pump import PumpClient
 
@@ -115,6 +116,9 @@ class Pumpctl(click.Group):
             return super().invoke(ctx)
         except Refused as refused:
             say_refused(refused.reasons)
+            ctx.exit(Exit.REFUSED)
+        except ValidationError as wrong:
+            say_refused([Reason.of(one) for one in reasons_of(wrong)])
             ctx.exit(Exit.REFUSED)
         except NoPump as lost:
             say_no_pump(lost, ctx.find_root().ensure_object(Session))

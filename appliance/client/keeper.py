@@ -16,6 +16,8 @@ from appliance.client.messages import (
     HistoryPage,
     HistoryParams,
     HistoryRow,
+    KeeperRunParams,
+    KeeperShown,
     Nothing,
     Summary,
 )
@@ -118,3 +120,11 @@ class KeeperClient:
     def conservation(self) -> dict[str, object]:
         """Return whether what left the cartridge adds up, by leases and by doses."""
         return self._rpc.call("conservation", Nothing())
+
+    def keeper(self) -> KeeperShown:
+        """Return the keeper's jobs, how far its database is, and its sources of glucose."""
+        return KeeperShown.of(self._rpc.call("keeper", Nothing()))
+
+    def run_job(self, name: str) -> None:
+        """Have a job done as soon as the others leave room."""
+        self._rpc.call("keeper.run", KeeperRunParams(job=name))

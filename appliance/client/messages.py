@@ -51,9 +51,11 @@ Name = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(_printa
 # The wire takes what the keypad can write; the pump's own limits are far below and carry reasons.
 DoseUu = Annotated[int, Field(ge=0, le=99_990_000)]
 RateUuPerH = Annotated[int, Field(ge=0, le=99_999_000)]
-PinText = Annotated[str, Field(min_length=6, max_length=12)]
+# Nor has a setting a second range here: whoever is far out is told the same range as who is near.
+Whole = Annotated[int, Field(gt=-(2**53), lt=2**53)]
+PinText = Annotated[str, Field(max_length=64)]
 Speed = Literal["slow", "normal", "fast"]
-Seconds = Annotated[int, Field(ge=0, le=864_000)]
+Seconds = Whole
 
 
 StopWhat = Literal["all", "bolus", "now", "extended"]
@@ -138,7 +140,7 @@ class TempPresetParams(TempStartParams):
     name: Name
 
 
-Minutes = Annotated[int, Field(ge=0, le=10_000)]
+Minutes = Whole
 
 
 class InsulinParams(Params):
@@ -210,7 +212,7 @@ class Limits(Params):
     hourly_uu: Annotated[int, Field(ge=0, le=999_990_000)]
     daily_uu: Annotated[int, Field(ge=0, le=999_990_000)]
     max_basal_uu_per_h: RateUuPerH
-    min_interval_s: Annotated[int, Field(ge=0, le=86_400)]
+    min_interval_s: Whole
 
 
 class CartridgeLoadParams(Params):
@@ -288,8 +290,8 @@ class AlertsSetParams(Params):
     """Set the alerts that are named; the others stay. 0 switches one by hours off."""
 
     low_reservoir_uu: Annotated[int, Field(ge=0, le=999_990_000)] | None = None
-    low_reservoir_h: Annotated[int, Field(ge=0, le=1_000)] | None = None
-    auto_off_h: Annotated[int, Field(ge=0, le=1_000)] | None = None
+    low_reservoir_h: Whole | None = None
+    auto_off_h: Whole | None = None
 
 
 MinOfDay = Annotated[int, Field(ge=0, le=1_439)]
@@ -312,8 +314,8 @@ class PersonalReminder(Params):
 class RemindersSetParams(Params):
     """Set the reminders that are named; the others stay. A list replaces the whole list."""
 
-    glucose_min: Annotated[int, Field(ge=0, le=1_440)] | None = None
-    site_days: Annotated[int, Field(ge=0, le=30)] | None = None
+    glucose_min: Whole | None = None
+    site_days: Whole | None = None
     site_at_min: MinOfDay | None = None
     meals: Annotated[list[MealWindow], Field(max_length=20)] | None = None
     personal: Annotated[list[PersonalReminder], Field(max_length=20)] | None = None
@@ -363,6 +365,13 @@ class GlucoseReportParams(Params):
     readings: Annotated[list[SensorReading], Field(min_length=1, max_length=24)]
 
 
+class LedgerReportParams(Params):
+    """Say what a full check found wrong with the ledger."""
+
+    seq: Annotated[int, Field(ge=0, lt=2**63)]
+    text: Annotated[str, Field(min_length=1, max_length=400)]
+
+
 class GlucoseEnterParams(Params):
     """Enter a fingerstick of now. The same id is the same fingerstick."""
 
@@ -370,10 +379,30 @@ class GlucoseEnterParams(Params):
     mg_dl: MgDl
 
 
+class GlucosePeriod(Params):
+    """Thresholds from a minute of the local day on; 0 switches one off."""
+
+    start_min_of_day: Annotated[int, Field(ge=0, le=1_439)]
+    low_mg_dl: Annotated[int, Field(ge=0, le=600)]
+    high_mg_dl: Annotated[int, Field(ge=0, le=600)]
+
+
 class GlucoseSetParams(Params):
     """Change the settings of glucose that are named; the others stay."""
 
     units: GlucoseUnits | None = None
+    periods: Annotated[list[GlucosePeriod], Field(max_length=24)] | None = None
+    fast_mg_dl_per_min: Annotated[int, Field(ge=0, le=20)] | None = None
+    predicted_min: Annotated[int, Field(ge=0, le=120)] | None = None
+    lost: bool | None = None
+    protection: Literal["off", "low", "predictive", "before-low"] | None = None
+    protection_limit_mg_dl: Annotated[int, Field(ge=20, le=600)] | None = None
+
+
+class GlucoseSnoozeParams(Params):
+    """Answer the glucose alerts that stand; they come again where their cause goes on."""
+
+    minutes: Annotated[int, Field(ge=5, le=240)]
 
 
 class HistoryParams(Params):
@@ -395,6 +424,12 @@ class GraphParams(Params):
 
     hours: Annotated[int, Field(ge=1, le=72)] = 3
     until_utc_ns: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+
+
+class KeeperRunParams(Params):
+    """Do one of the keeper's jobs now."""
+
+    job: Name
 
 
 DayText = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
@@ -477,9 +512,12 @@ PUMP_METHODS: tuple[Method, ...] = (
     Method("preferences.show", Nothing, Role.OBSERVE),
     Method("preferences.set", PreferencesSetParams, Role.SETTINGS, changes=True),
     Method("glucose.report", GlucoseReportParams, Role.REPORT, changes=True),
+    Method("ledger.report", LedgerReportParams, Role.REPORT, changes=True),
     Method("glucose.enter", GlucoseEnterParams, Role.OPERATE, changes=True),
     Method("glucose.show", Nothing, Role.OBSERVE),
     Method("glucose.set", GlucoseSetParams, Role.SETTINGS, changes=True),
+    Method("glucose.snooze", GlucoseSnoozeParams, Role.OPERATE, changes=True),
+    Method("glucose.resume", Nothing, Role.OPERATE, changes=True),
     Method("heartbeat", Nothing, Role.OPERATE),
 )
 """The verbs of ``pumpd``'s socket, after ``hello``."""
@@ -500,6 +538,8 @@ KEEPER_METHODS: tuple[Method, ...] = (
     Method("summary", DaysParams, Role.OBSERVE, answer_s=30.0),
     Method("agp", DaysParams, Role.OBSERVE, answer_s=30.0),
     Method("conservation", Nothing, Role.OBSERVE, answer_s=30.0),
+    Method("keeper", Nothing, Role.OBSERVE),
+    Method("keeper.run", KeeperRunParams, Role.OPERATE),
 )
 """The verbs of ``pump-keeper``'s socket, after ``hello``."""
 
@@ -741,6 +781,17 @@ class Fingerstick(Result):
     age_s: int
 
 
+class ProtectionShown(Result):
+    """Low-glucose protection: its rule set, and a suspension that goes on."""
+
+    rule: str
+    limit_mg_dl: int | None = None
+    suspended: bool = False
+    since_s: int | None = None
+    left_s: int | None = None
+    why: str | None = None
+
+
 class Glucose(Result):
     """Glucose as the pump knows it; without a sensor ``mg_dl`` is None and ``state`` "none".
 
@@ -758,12 +809,14 @@ class Glucose(Result):
     arrow: str | None = None
     predicted_mg_dl: int | None = None
     finger: Fingerstick | None = None
+    protection: ProtectionShown | None = None
 
 
 class GlucoseShown(Result):
-    """Glucose now, and the readings of the last three hours, oldest first."""
+    """Glucose now, and the readings of the last three hours, oldest first; what is set."""
 
     glucose: Glucose
+    settings: dict[str, Any] = Field(default_factory=dict)
     readings: list[dict[str, Any]] = Field(default_factory=list)
 
 
@@ -955,6 +1008,30 @@ class Sums(Result):
     glucose: GlucoseSums | None
 
 
+class JobShown(Result):
+    """One job of the keeper; ``ok`` is None before its first try."""
+
+    name: str
+    at_min: int
+    done_date: str | None = None
+    tried_utc_ns: int | None = None
+    took_ms: int = 0
+    ok: bool | None = None
+    text: str = ""
+    runs: int = 0
+    failures: int = 0
+
+
+class KeeperShown(Result):
+    """What the keeper does: its jobs, how far its database is, its sources of glucose."""
+
+    jobs: list[JobShown]
+    seq: int = 0
+    head_seq: int = 0
+    clock_steps: int = 0
+    sources: list[dict[str, Any]] = Field(default_factory=list)
+
+
 class DaySums(Sums):
     """One local day; ``length_s`` is 23 or 25 h where the clocks changed."""
 
@@ -1004,6 +1081,10 @@ def _reason(fault: dict[str, Any]) -> dict[str, Any]:
             bounds = "a lower-case UUID such as 123e4567-e89b-12d3-a456-426614174000"
         case "value_error":
             bounds = str(context["error"])
+        case "string_too_long":
+            bounds = f"at most {context['max_length']} characters"
+        case "string_too_short":
+            bounds = f"at least {context['min_length']} characters"
         case _ if wanted:
             bounds = " and ".join(wanted)
         case _:

@@ -39,8 +39,10 @@ from appliance.client.messages import (
     GlucoseReportParams,
     GlucoseSetParams,
     GlucoseShown,
+    GlucoseSnoozeParams,
     Insulin,
     InsulinParams,
+    LedgerReportParams,
     Limits,
     LimitsShown,
     Method,
@@ -225,6 +227,19 @@ class PumpClient:
         if not isinstance(kept, int):
             raise ProtocolFault("the answer does not say how many readings were kept")
         return kept
+
+    def snooze_glucose(self, minutes: int) -> int:
+        """Answer the glucose alerts that stand; return how many. They come again."""
+        params = GlucoseSnoozeParams(minutes=minutes)
+        return int(self._rpc.call("glucose.snooze", params).get("snoozed", 0))
+
+    def resume_glucose(self) -> None:
+        """End a suspension by glucose; none begins for 30 min."""
+        self._rpc.call("glucose.resume", Nothing())
+
+    def report_ledger(self, seq: int, text: str) -> None:
+        """Say what a full check found wrong with the ledger: the pump raises an alarm."""
+        self._rpc.call("ledger.report", LedgerReportParams(seq=seq, text=text[:400]))
 
     def set_glucose(self, params: GlucoseSetParams) -> None:
         """Change the settings of glucose that are named."""

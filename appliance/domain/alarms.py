@@ -41,6 +41,8 @@ class AlarmCode(StrEnum):
     HISTORY_UNKNOWN = "A16"
     CLOCK_STEPPED = "A17"
     SELF_TEST = "A18"
+    RECORD_DAMAGED = "A19"
+    CONFIG_CHANGED = "A20"
     CHANNEL_LOST = "A30"
     DELIVERY_STOPPED = "A31"
     AUTO_OFF_SOON = "A32"
@@ -51,6 +53,15 @@ class AlarmCode(StrEnum):
     CHECK_GLUCOSE = "A37"
     MISSED_MEAL = "A38"
     REMINDER = "A39"
+    URGENT_LOW_GLUCOSE = "A40"
+    LOW_GLUCOSE = "A41"
+    HIGH_GLUCOSE = "A42"
+    GLUCOSE_FALLING = "A43"
+    GLUCOSE_RISING = "A44"
+    LOW_PREDICTED = "A45"
+    GLUCOSE_LOST = "A46"
+    BASAL_SUSPENDED = "A47"
+    PROTECTION_HELD = "A48"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +151,19 @@ TABLE: Mapping[AlarmCode, AlarmKind] = {
         "Self-test failed",
         ("Every reason is listed: pumpctl status.", "Then resume."),
     ),
+    AlarmCode.RECORD_DAMAGED: AlarmKind(
+        Priority.HIGH,
+        "The record is damaged",
+        (
+            "A row of the ledger is not what was written: the next start would stay down on it.",
+            "Keep the file and its backups for study; look at the disk.",
+        ),
+    ),
+    AlarmCode.CONFIG_CHANGED: AlarmKind(
+        Priority.HIGH,
+        "Configuration changed",
+        ("Compare the file with what you meant: pumpctl check-config.", _RESUME),
+    ),
     AlarmCode.CHANNEL_LOST: AlarmKind(
         Priority.MEDIUM,
         "Light or sound is lost",
@@ -169,7 +193,7 @@ TABLE: Mapping[AlarmCode, AlarmKind] = {
         Priority.HIGH,
         "Delivery is locked",
         (
-            "The line was blocked three times within 10 minutes: change the set.",
+            "Alarms stopped delivery three times within 10 minutes: find out why first.",
             "Acknowledge, re-arm (pumpctl rearm), then resume.",
         ),
     ),
@@ -193,5 +217,44 @@ TABLE: Mapping[AlarmCode, AlarmKind] = {
     ),
     AlarmCode.REMINDER: AlarmKind(
         Priority.LOW, "Reminder", ("It was set for this time of day.",), latching=False
+    ),
+    AlarmCode.URGENT_LOW_GLUCOSE: AlarmKind(
+        Priority.HIGH,
+        "Urgent low glucose",
+        ("Treat the low on the bench: the patient is under 55 mg/dL.",),
+        latching=False,
+    ),
+    AlarmCode.LOW_GLUCOSE: AlarmKind(
+        Priority.MEDIUM, "Low glucose", ("It is under the limit that was set.",), latching=False
+    ),
+    AlarmCode.HIGH_GLUCOSE: AlarmKind(
+        Priority.LOW, "High glucose", ("It is over the limit that was set.",), latching=False
+    ),
+    AlarmCode.GLUCOSE_FALLING: AlarmKind(
+        Priority.MEDIUM, "Glucose falls fast", ("Look at it again soon.",), latching=False
+    ),
+    AlarmCode.GLUCOSE_RISING: AlarmKind(
+        Priority.LOW, "Glucose rises fast", ("Look at it again soon.",), latching=False
+    ),
+    AlarmCode.LOW_PREDICTED: AlarmKind(
+        Priority.MEDIUM, "A low is near", ("By its trend glucose will be low.",), latching=False
+    ),
+    AlarmCode.GLUCOSE_LOST: AlarmKind(
+        Priority.MEDIUM,
+        "No glucose signal",
+        ("Look at the sensor and its source: pumpctl keeper", "Nothing is decided by old values."),
+        latching=False,
+    ),
+    AlarmCode.BASAL_SUSPENDED: AlarmKind(
+        Priority.LOW,
+        "Basal is suspended by glucose",
+        ("It comes back by itself; to have it back now: pumpctl glucose resume",),
+        latching=False,
+    ),
+    AlarmCode.PROTECTION_HELD: AlarmKind(
+        Priority.MEDIUM,
+        "Basal goes on at a low",
+        ("Protection would suspend it, and its limit of time is reached.",),
+        latching=False,
     ),
 }

@@ -44,5 +44,5 @@ UNKNOWN = Line(1, 1, 0, 0)
 
 
 def too_often(instants_ns: Sequence[int], now_ns: int) -> bool:
-    """Say whether the line was blocked three times within 10 min: then nobody tries it a fourth."""
+    """Say whether delivery was stopped by an alarm three times within 10 min (SR-27)."""
     return sum(now_ns - LOCK_WINDOW_NS < at <= now_ns for at in instants_ns) >= LOCK_AFTER

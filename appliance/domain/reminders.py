@@ -81,6 +81,11 @@ def passed(before_ns: int, now_ns: int, min_of_day: int) -> int | None:
     """
     if not before_ns < now_ns <= before_ns + LONGEST_LOOK_NS:
         return None
+    return last_passed(before_ns, now_ns, min_of_day)
+
+
+def last_passed(before_ns: int, now_ns: int, min_of_day: int) -> int | None:
+    """Return the last local instant of a time of day after ``before_ns``, up to ``now_ns``."""
     at_ns = now_ns - now_ns % _DAY_NS + min_of_day * NS_PER_MIN
     if at_ns > now_ns:
         at_ns -= _DAY_NS

@@ -89,9 +89,12 @@ def amount_reasons(step: Step, amount_uu: int, reservoir_uu: int | None) -> list
     return reasons
 
 
-def fluid_reasons(kind: str) -> Sequence[Reason]:
-    """List a kind of fluid that no model here knows: its insulin on board would be a guess."""
+def fluid_reasons(kind: str, field: str = "kind") -> Sequence[Reason]:
+    """List a kind of fluid that no model here knows: its insulin on board would be a guess.
+
+    ``field`` is what whoever asked calls it.
+    """
     if kind in FLUID_KINDS:
         return ()
-    text = f"kind = {kind!r} is refused: a fluid is rapid (as rapid-acting insulin) or test"
-    return (Reason("bad_fluid", text, "kind", kind, ", ".join(FLUID_KINDS)),)
+    text = f"{field} = {kind!r} is refused: a fluid is rapid (as rapid-acting insulin) or test"
+    return (Reason("bad_fluid", text, field, kind, ", ".join(FLUID_KINDS)),)

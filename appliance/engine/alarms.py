@@ -36,7 +36,6 @@ class AlarmBoard:
         self._c = context
         self._rising: dict[AlarmCode, AlarmRow] = {}
         self._said: set[tuple[int, str]] = set()
-        self._unanswered_ns: dict[int, int] = {}
         self._pause_ends_ns: int | None = None
         self._told = False
         self.shown = Shown()
@@ -48,7 +47,10 @@ class AlarmBoard:
             return
         number = self._c.book.next_alarm + len(self._rising)
         # Shown before it is durable: an alarm does not wait for the disk.
-        self._rising[code] = AlarmRow(number, code.value, text, self._c.utc_ns)
+        boot = self._c.machine.boot_id
+        self._rising[code] = AlarmRow(
+            number, code.value, text, self._c.utc_ns, boot, self._c.now_ns
+        )
         self._pause_ends_ns = None  # a new alarm is heard (SR-50)
         body = self._body(number, code.value, "raised", text, "pump")
         self._c.write([self._c.entry("alarm", body)], lambda _rows: self._risen(code))
@@ -162,13 +164,17 @@ class AlarmBoard:
             self._c.add(ToGuard(Signal(int(priority), int(sounding), int(urgent))))
 
     def _escalate(self, standing: Sequence[AlarmRow]) -> None:
-        """Signal an alarm that nobody has answered for 10 min one priority higher (SR-52)."""
-        now_ns = self._c.now_ns
-        since_ns = {one.number: self._unanswered_ns.get(one.number, now_ns) for one in standing}
-        self._unanswered_ns = since_ns
-        for one in self._c.book.alarms.values():
-            waited_ns = now_ns - since_ns.get(one.number, now_ns)
-            if waited_ns >= _ESCALATE_NS * self._c.machine.speed and not one.escalated:
+        """Signal an alarm that nobody has answered for 10 min one priority higher (SR-52).
+
+        The time is from its row, so a restart does not begin it anew; after one of the computer it
+        is what this boot can prove.
+        """
+        for one in standing:
+            if one.escalated or one.number not in self._c.book.alarms:
+                continue
+            here = one.boot == self._c.machine.boot_id
+            waited_ns = self._c.now_ns - (one.since_mono_ns if here else self._c.start_ns)
+            if waited_ns >= _ESCALATE_NS * self._c.machine.speed:
                 self._say([(one, "escalated", "pump")])
                 self._pause_ends_ns = None
 
@@ -220,5 +226,14 @@ _CONDITIONS = frozenset(
         AlarmCode.SENSOR_FAULT,
         AlarmCode.LEDGER_FAILURE,
         AlarmCode.CHANNEL_LOST,
+        AlarmCode.URGENT_LOW_GLUCOSE,
+        AlarmCode.LOW_GLUCOSE,
+        AlarmCode.HIGH_GLUCOSE,
+        AlarmCode.GLUCOSE_FALLING,
+        AlarmCode.GLUCOSE_RISING,
+        AlarmCode.LOW_PREDICTED,
+        AlarmCode.GLUCOSE_LOST,
+        AlarmCode.BASAL_SUSPENDED,
+        AlarmCode.PROTECTION_HELD,
     }
 )

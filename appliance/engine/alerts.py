@@ -33,7 +33,7 @@ _SETTING = "alerts"
 _LOOK_NS = 500 * NS_PER_MS
 _STOPPED = (PumpState.SUSPENDED, PumpState.FAULTED, PumpState.INHIBITED, PumpState.STOPPED)
 _NO_HAND = frozenset(
-    {"status", "subscribe", "heartbeat", "alarms", "dose.lookup", "glucose.report"}
+    {"status", "subscribe", "heartbeat", "alarms", "dose.lookup", "glucose.report", "ledger.report"}
 )
 """What programs ask by themselves: it shows nobody at the pump."""
 
@@ -112,12 +112,14 @@ class AlertsDesk(Desk):
         if left_uu is None:
             return
         alerts = self._alerts
-        text = f"the reservoir holds {format_dose(left_uu)}"
         hours = self._hours_left(left_uu) if alerts.low_reservoir_h else None
         by_hours = hours is not None and hours < alerts.low_reservoir_h
-        if by_hours:
-            text += f", enough for {hours} h of basal"
-        self._hold(AlarmCode.LOW_RESERVOIR, by_hours or left_uu <= alerts.low_reservoir_uu, text)
+        low = by_hours or left_uu <= alerts.low_reservoir_uu
+        text = ""
+        if low or left_uu <= VERY_LOW_UU:
+            text = f"the reservoir holds {format_dose(left_uu)}"
+            text += f", enough for {hours} h of basal" if by_hours else ""
+        self._hold(AlarmCode.LOW_RESERVOIR, low, text)
         self._hold(AlarmCode.VERY_LOW_RESERVOIR, left_uu <= VERY_LOW_UU, text)
 
     def _hold(self, code: AlarmCode, holds: bool, text: str) -> None:  # noqa: FBT001
@@ -133,8 +135,12 @@ class AlertsDesk(Desk):
         if self._state() not in _STOPPED or not set_up:
             self._quiet_since_ns = None
             self._alarms.clear(AlarmCode.DELIVERY_STOPPED)
-        elif self._quiet_since_ns is None or self._alarms.unacknowledged:
+        elif self._alarms.unacknowledged:
             self._quiet_since_ns = now_ns
+        elif self._quiet_since_ns is None:
+            boot, since_ns = self._c.book.stopped_at or ("", 0)
+            here = boot == self._c.machine.boot_id
+            self._quiet_since_ns = since_ns if here else now_ns
         elif now_ns - self._quiet_since_ns >= STOPPED_REMINDER_NS:
             self._alarms.raise_(
                 AlarmCode.DELIVERY_STOPPED, f"nothing is delivered: the pump is {self._state()}"

@@ -49,6 +49,7 @@ class Basal:
         self._next_look_ns = 0
         self.held_since_ns: int | None = None
         self.has_room: Callable[[], bool] = lambda: True
+        self.suspended: Callable[[], bool] = lambda: False
 
     @property
     def beginning(self) -> bool:
@@ -80,7 +81,9 @@ class Basal:
         return self._segment(profile, self._c.now_ns).rate_uu_per_h
 
     def rate_at(self, profile: Profile, at_ns: int) -> tuple[int, int]:
-        """Return the rate to give at an instant from now on, and until when it stays the same."""
+        """Return the rate to give at an instant from now on, and until when it stays the same, as
+        far as glucose does not hold it back.
+        """
         scheduled = self._segment(profile, at_ns).rate_uu_per_h
         until_ns = at_ns + profile.ns_to_next_segment(self.ns_of_day(at_ns))
         temp, temp_until_ns, limits = self._temp.at(at_ns), self._temp.until_ns, self._c.limits
@@ -178,6 +181,8 @@ class Basal:
 
     def _begin(self, profile: Profile, start_ns: int, follows: int) -> None:
         rate, change_ns = self.rate_at(profile, start_ns)
+        if self.suspended():  # by glucose: whoever ends that has it begun anew
+            rate = 0
         if rate == 0:
             self._next_look_ns = change_ns
             return

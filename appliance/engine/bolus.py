@@ -473,6 +473,9 @@ class BolusDesk:
 
     def forsaken(self) -> list[Job]:
         """Return the boluses that nobody could have stopped for three seconds."""
+        if not self.jobs:
+            self._dead_since_ns = {}
+            return []
         stoppable, now_ns = self._other_live_stop(), self._c.now_ns
         dead = [
             job

@@ -7,6 +7,7 @@ the rows since.
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -20,11 +21,12 @@ PROFILE_SETTING = "basal.profile."
 """What the name of a setting begins with that is one basal profile; its own name follows."""
 
 _RECENT_DOSES = 200
-_BLOCKED = 3
+_STOPS = 3
 _SITES = 20
 _BUCKET_NS = 60_000_000_000
 _SCHEDULE_ROWS = 500
 _DAY_NS = 24 * 3_600_000_000_000
+_PROTECTION = 64
 _READINGS = 320  # a day and a bit of one sensor
 
 
@@ -113,6 +115,8 @@ class AlarmRow:
     code: str
     text: str
     since_utc_ns: int
+    boot: str = ""
+    since_mono_ns: int = 0
     active: bool = True
     acknowledged: bool = False
     escalated: bool = False
@@ -192,6 +196,7 @@ class Book:
     seq: int = 0
     run: int = 0
     clean: bool = True
+    config_sha256: str = ""
     state: str = "stopped"
     next_programme: int = 1
     next_lease: int = 1
@@ -215,7 +220,9 @@ class Book:
     spent: deque[Spent] = field(default_factory=deque)
     last_bolus: str = ""
     locked: bool = False
-    blocked: list[list[Any]] = field(default_factory=list)
+    blocked_mn: int | None = None
+    stops: list[list[Any]] = field(default_factory=list)
+    stopped_at: list[Any] | None = None
     set_change: dict[str, Any] = field(default_factory=dict)
     pin_tries: int = 0
     pin_tried: list[Any] = field(default_factory=lambda: ["", 0])
@@ -223,7 +230,12 @@ class Book:
     kinds: dict[str, str] = field(default_factory=dict)
     placed: dict[str, int] = field(default_factory=dict)
     schedule: deque[ScheduleRow] = field(default_factory=deque)
+    reminders_due: list[list[Any]] = field(default_factory=list)
+    reminded_of: str = ""
+    site_quiet_until_ns: int = 0
+    last_stamp: list[Any] = field(default_factory=lambda: [0, ""])
     glucose: deque[GlucoseRow] = field(default_factory=deque)
+    protection: list[dict[str, Any]] = field(default_factory=list)
 
     # ------------------------------------------------------------------ the fold
 
@@ -231,12 +243,15 @@ class Book:
         """Take one durable row into account."""
         self.seq = row.seq
         body = row.entry.body
+        self.last_stamp = [row.entry.utc_ns, row.entry.clock]
         match row.entry.kind:
             case "checkpoint":
                 self._restore(body["book"])
                 self.seq = row.seq
+                self.last_stamp = [row.entry.utc_ns, row.entry.clock]
             case "start":
                 self.clean = False
+                self.config_sha256 = body.get("config_sha256", "")
             case "end":
                 self.clean = True
             case "run":
@@ -245,7 +260,7 @@ class Book:
                 self.run_closed_confirmed_steps = self.run_closed_maximum_steps = 0
                 self.programmes = {}
             case "state":
-                self.state = body["to"]
+                self._state(row)
             case "setting":
                 self._setting(body)
             case "intent":
@@ -271,8 +286,12 @@ class Book:
                 self._temp(row)
             case "schedule":
                 self._schedule(row)
+            case "reminder":
+                self._reminder(row)
             case "glucose":
                 self._glucose(row)
+            case "protection":
+                self._protection(row)
             case _:
                 pass
 
@@ -429,6 +448,16 @@ class Book:
         while len(self.glucose) > _READINGS:
             self.glucose.popleft()
 
+    def _protection(self, row: Row) -> None:
+        """Keep when basal was suspended by glucose: for its limits, and to know that it is."""
+        entry, body = row.entry, row.entry.body
+        if body["event"] not in ("suspended", "resumed"):
+            return
+        event = {"event": body["event"], "rule": body["rule"], "by": body["by"], "why": body["why"]}
+        event |= {"boot": entry.boot_id, "mono_ns": entry.mono_ns}
+        event |= {"utc_ns": entry.utc_ns, "clock": entry.clock}
+        self.protection = [*self.protection, event][-_PROTECTION:]
+
     def _bucket(self, row: Row) -> Spent:
         """Return the minute of a row, at its latest instant; what is over a day old is dropped."""
         entry = row.entry
@@ -485,7 +514,17 @@ class Book:
         number = body["number"]
         self.next_alarm = max(self.next_alarm, number + 1)
         if body["event"] == "raised":
-            self.alarms[number] = AlarmRow(number, body["code"], body["text"], row.entry.utc_ns)
+            self.alarms[number] = AlarmRow(
+                number,
+                body["code"],
+                body["text"],
+                row.entry.utc_ns,
+                row.entry.boot_id,
+                row.entry.mono_ns,
+            )
+            said = [one for one in self.reminders_due if one[3:] == [body["code"], body["text"]]]
+            if said:
+                self.reminders_due.remove(said[0])
             return
         alarm = self.alarms.get(number)
         if alarm is None:  # acknowledged and cleared before: saying it again changes nothing
@@ -494,12 +533,23 @@ class Book:
             alarm.active = False
         elif body["event"] == "acknowledged":
             alarm.acknowledged = True
+            if self.stopped_at is not None:  # whoever acknowledges knows that nothing is delivered
+                self.stopped_at = [row.entry.boot_id, row.entry.mono_ns]
         elif body["event"] == "escalated":
             alarm.escalated = True
         elif body["event"] == "ended":  # a reminder goes with its cause
             alarm.active, alarm.acknowledged = False, True
         if alarm.acknowledged and not alarm.active:
             del self.alarms[number]
+
+    def _reminder(self, row: Row) -> None:
+        """Keep what has fallen due until it is said: boot, both instants, code and text."""
+        body = row.entry.body
+        self.reminders_due.append(
+            [row.entry.boot_id, body["at_mono_ns"], body["at_utc_ns"], body["code"], body["text"]]
+        )
+        self.reminded_of = body["of"] or self.reminded_of
+        self.site_quiet_until_ns = body["quiet_until_ns"] or self.site_quiet_until_ns
 
     def _set_change(self, row: Row) -> None:
         """Keep when each part was last changed, where the sites were, and what was wasted."""
@@ -515,14 +565,26 @@ class Book:
             site = {"site": body["site"], "utc_ns": row.entry.utc_ns}
             change["sites"] = [*change.get("sites", []), site][-_SITES:]
 
+    def _state(self, row: Row) -> None:
+        """Keep the state, and since when nothing is delivered: over a restart as well."""
+        self.state = row.entry.body["to"]
+        if self.state == "running":
+            self.stopped_at = None
+        elif self.state != "starting" and self.stopped_at is None:
+            self.stopped_at = [row.entry.boot_id, row.entry.mono_ns]
+
     def _line(self, row: Row) -> None:
         match row.entry.body["event"]:
             case "blocked":
-                self.blocked = [*self.blocked, [row.entry.boot_id, row.entry.mono_ns]][-_BLOCKED:]
+                self.blocked_mn = row.entry.body["force_mn"]
+            case "released":
+                self.blocked_mn = None
+            case "stopped":
+                self.stops = [*self.stops, [row.entry.boot_id, row.entry.mono_ns]][-_STOPS:]
             case "locked":
                 self.locked = True
             case "rearmed":
-                self.locked, self.blocked = False, []
+                self.locked, self.stops = False, []
             case _:
                 pass
 
@@ -545,6 +607,10 @@ class Book:
         raw: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
         for name in ("programmes", "settings", "kinds", "placed"):
             raw[name] = dict(raw[name])
+        # The row is written later than this: nothing in it may be changed meanwhile.
+        raw["set_change"] = copy.deepcopy(self.set_change)
+        for name in ("stops", "reminders_due"):
+            raw[name] = [list(one) for one in raw[name]]
         raw["doses"] = {key: _plain(one) for key, one in self.doses.items()}
         raw["leases"] = {str(key): _plain(one) for key, one in self.leases.items()}
         raw["alarms"] = {str(key): _plain(one) for key, one in self.alarms.items()}
@@ -566,7 +632,9 @@ class Book:
             "kinds": dict(raw.get("kinds", {})),
             "placed": dict(raw.get("placed", {})),
             "settings": dict(raw["settings"]),
-            "set_change": dict(raw.get("set_change", {})),
+            "set_change": copy.deepcopy(raw.get("set_change", {})),
+            "stops": [list(one) for one in raw.get("stops", [])],
+            "reminders_due": [list(one) for one in raw.get("reminders_due", [])],
             "temp": TempRow(**raw["temp"]) if raw.get("temp") else None,
         }
         for one in fields(self):  # a checkpoint of an older version says less: the rest is as new

@@ -1,8 +1,9 @@
 """The line desk: the push on the plunger, a blocked line, its release, and the lock after three.
 
 What an occlusion holds back leaves the line when it is freed. That is no delivery: it is estimated
-from the push, said, recorded, and added to no account (SR-26). Three alarms and restarts within
-10 min lock delivery until a person re-arms it (SR-27): each of them pressed more into the line.
+from the push, said, recorded, and added to no account (SR-26). Its release is watched for over a
+restart too. Three times within 10 min that an alarm stopped what had been restarted, whatever the
+alarm, lock delivery until a person re-arms it (SR-27).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class LineDesk(Desk):
         super().__init__(context)
         self._alarms = alarms
         self._fault = fault
-        self._peak_mn: int | None = None
+        self._peak_mn: int | None = context.book.blocked_mn
         self._free_since_ns: int | None = None
 
     @property
@@ -68,18 +69,20 @@ class LineDesk(Desk):
         if held_uu is not None:
             text += f"; a release lets about {format_dose(held_uu)} go at once, and that is no dose"
         body = {"event": "blocked", "force_mn": force_mn, "held_uu": held_uu}
-        entries = [self._c.entry("line", body)]
-        now_ns = self._c.now_ns
-        earlier = [at for boot, at in self._c.book.blocked if boot == self._c.machine.boot_id]
+        self._c.write([self._c.entry("line", body)])
+        self._fault(AlarmCode.OCCLUSION, text)
+
+    def stopped(self) -> None:
+        """Hear that an alarm has stopped delivery; lock it where that was tried too often."""
+        now_ns, entries = self._c.now_ns, [self._c.entry("line", {"event": "stopped"})]
+        earlier = [at for boot, at in self._c.book.stops if boot == self._c.machine.boot_id]
         locks = too_often([*earlier, now_ns], now_ns)
         if locks:
             entries.append(self._c.entry("line", {"event": "locked"}))
         self._c.write(entries)
-        self._fault(AlarmCode.OCCLUSION, text)
         if locks:
-            self._alarms.raise_(
-                AlarmCode.LOCKED, "the line was blocked and tried again three times within 10 min"
-            )
+            text = "an alarm stopped delivery three times within 10 min, restarted each time"
+            self._alarms.raise_(AlarmCode.LOCKED, text)
 
     def _released(self, peak_mn: int, force_mn: int) -> None:
         self._peak_mn = self._free_since_ns = None
@@ -94,7 +97,7 @@ class LineDesk(Desk):
     def against_resume(self) -> Sequence[Reason]:
         if not self._c.book.locked:
             return ()
-        text = "delivery is locked after three occlusions within 10 min: pumpctl rearm"
+        text = "delivery is locked after three alarms and restarts within 10 min: pumpctl rearm"
         return [Reason("locked", text)]
 
     def _rearm(self, asked: Asked) -> None:

@@ -17,6 +17,8 @@ from appliance.engine.desk import Answers, Desk
 from appliance.engine.messages import Asked, PinTask
 
 _SETTING = "pin"
+_NO_PIN = Reason("bad_pin", "a PIN has 6 to 12 digits")
+"""Without its value: a PIN is never shown."""
 
 
 class LockDesk(Desk):
@@ -89,8 +91,7 @@ class LockDesk(Desk):
     def _set_pin(self, asked: Asked) -> None:
         new = asked.params["new"]
         if not is_pin(new):
-            text = "a PIN has 6 to 12 digits"
-            self._refuse(asked, [Reason("bad_pin", text, "new", "", "6 to 12 digits")])
+            self._refuse(asked, [_NO_PIN])
         elif self._is_set:
             self._check(asked, asked.params["old"] or "", lambda: self._store(asked, new))
         else:
@@ -129,6 +130,9 @@ class LockDesk(Desk):
         self, asked: Asked, pin: str, right: Callable[[], None], *, may_be_missing: bool = True
     ) -> None:
         """Have a PIN checked: the try is durable first. A file that is gone lets a new one in."""
+        if not is_pin(pin) and not (may_be_missing and not pin):
+            self._refuse(asked, [_NO_PIN])  # it cannot be the one, so it is no try
+            return
         if wait_s := self._wait_s():
             text = f"{self._c.book.pin_tries} wrong tries: wait {wait_s} s"
             self._refuse(asked, [Reason("pin_wait", text, "wait_s", str(wait_s))])

@@ -68,5 +68,5 @@ class PreferencesDesk(Desk):
             text = f"syringe_uu = {size_uu} is out of range: {allowed}"
             reasons.append(Reason("out_of_range", text, "syringe_uu", str(size_uu), allowed))
         if "fluid" in given:
-            reasons += fluid_reasons(given["fluid"])
+            reasons += fluid_reasons(given["fluid"], "fluid")
         return reasons

@@ -8,7 +8,6 @@ durable lease, and a lease only from a durable intent.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from appliance.domain.alarms import AlarmCode
@@ -68,6 +67,7 @@ from appliance.engine.motor import Job, Motor, Phase, never_begun
 from appliance.engine.onboard import OnBoardDesk
 from appliance.engine.preferences import PreferencesDesk
 from appliance.engine.profiles import ProfileDesk
+from appliance.engine.record import RecordDesk
 from appliance.engine.recovery import Witness
 from appliance.engine.reminders import RemindersDesk
 from appliance.engine.selftest import SelfTest
@@ -199,7 +199,14 @@ class Pump:
             RemindersDesk(self._c, self._alarms),
             PreferencesDesk(self._c),
             ProfileDesk(self._c, self._basal),
-            GlucoseDesk(self._c),
+            GlucoseDesk(
+                self._c,
+                self._alarms,
+                self._basal,
+                state=lambda: self.state,
+                end_extended=self._end_extended,
+            ),
+            RecordDesk(self._c, self._alarms),
             self._on_board,
             TempDesk(self._c, self._temp, self._basal, lambda: self.state),
         )
@@ -224,6 +231,10 @@ class Pump:
         self._recovered = False
         self._recovering = False
         self._clean_start = book.clean and not book.leases and not book.open_doses
+        before, now = book.config_sha256, machine.config_sha256
+        self._config_change = f"{before[:12]} before, {now[:12]} now" if before != now else ""
+        if not before:
+            self._config_change = ""  # a new ledger knows of none
         self._ready_said = False
         self._resume_tokens: list[int] = []
         self._resume_wanted: tuple[bool, str] | None = None
@@ -346,13 +357,13 @@ class Pump:
                 return False
             case FromStepper(_, Progress() as now):
                 before = self._motor.progress
-                return before is None or now != replace(before, turns=now.turns, at_ns=now.at_ns)
+                return before is None or _shown_of(now) != _shown_of(before)
             case FromStepper(_, ProgrammeTotal(number=number, issued_steps=issued_steps)):
                 job = self._motor.jobs.get(number)
                 return job is None or job.issued_steps != issued_steps
             case FromGuard(Counted() as counted):
                 last = self._motor.counted
-                return last is None or counted != replace(last, turns=counted.turns)
+                return last is None or _counts_of(counted) != _counts_of(last)
             case _:
                 return True
 
@@ -470,6 +481,8 @@ class Pump:
             return
         self._spent = True
         self._why = [text]
+        if self.state in (PumpState.RUNNING, PumpState.STARTING):
+            self._line.stopped()
         self._move(PumpState.FAULTED, text)
 
     def _halt(self) -> None:
@@ -647,9 +660,15 @@ class Pump:
         bad = [one for one in self._ledger_lines if not one.ok]
         if bad:
             self._alarms.raise_(AlarmCode.HISTORY_UNKNOWN, "; ".join(one.text for one in bad))
-        if not self._clean_start or self._was is PumpState.FAULTED or bad:
+        if self._config_change:
+            text = f"the configuration is not that of the last start: {self._config_change}"
+            self._alarms.raise_(AlarmCode.CONFIG_CHANGED, text)
+        if not self._clean_start or self._was is PumpState.FAULTED or bad or self._config_change:
             unclean = "the pump did not end cleanly: acknowledge the alarms, then resume"
-            self._why = [one.text for one in bad] or [unclean]
+            changed = "the configuration was changed: acknowledge that, then resume"
+            self._why = [one.text for one in bad] or [unclean if not self._clean_start else changed]
+            if self._was is PumpState.RUNNING:
+                self._line.stopped()
             self._move(PumpState.FAULTED, "recovery")
             self._say_ready(ok=False)
             return
@@ -851,6 +870,10 @@ class Pump:
     def _end_bolus(self, why: str) -> None:
         self._bolus.stop()
         self._end_jobs(self._bolus.running, why)
+
+    def _end_extended(self, why: str) -> None:
+        extended = [one for one in self._bolus.jobs if one.kind == DoseKind.EXTENDED.value]
+        self._end_jobs([one for one in extended if one.ended is None], why)
 
     def _end_jobs(self, jobs: Sequence[Job], why: str) -> None:
         for job in jobs:
@@ -1151,6 +1174,17 @@ class Pump:
         wakes_ns = [desk.wake_ns() for desk in self._waking]
         self._schedule_wake_ns = min(self._basal.wake_ns(), self._alarms.wake_ns(), *wakes_ns)
         return max(self._c.now_ns + 1, min(self._c.now_ns + step_ns, self._schedule_wake_ns))
+
+
+def _shown_of(one: Progress) -> tuple[int, ...]:
+    """Return a total without its instant."""
+    levels = (one.enabled, one.end_stop, one.driver_fault)
+    return (one.run, one.issued_steps, one.lease_number, *levels, one.test_edges, one.stops)
+
+
+def _counts_of(one: Counted) -> tuple[int, ...]:
+    totals = (one.counted_steps, one.doubtful_steps, one.apart_edges)
+    return (one.run, *totals, one.enabled, one.button)
 
 
 def _refused(code: str, text: str) -> Refused:

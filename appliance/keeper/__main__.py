@@ -26,21 +26,32 @@ from appliance.client.messages import (
     DaysParams,
     GraphParams,
     HistoryParams,
+    KeeperRunParams,
     Role,
 )
+from appliance.client.pump import PumpClient
 from appliance.client.wire import Code
 from appliance.config import Config, load
+from appliance.domain.units import format_dose
 from appliance.errors import BadConfiguration, LedgerFault, PumpError
 from appliance.keeper.history import History
-from appliance.keeper.nightly import NightlyThread, full_check
-from appliance.keeper.queries import Queries, day_number
-from appliance.keeper.rollup import Rollup, day_of, not_followed
+from appliance.keeper.jobs import Housekeeper, Job, JobBook
+from appliance.keeper.nightly import back_up, clear_out, full_check
+from appliance.keeper.queries import Queries, date_of, day_number
+from appliance.keeper.rollup import Followed, Rollup, day_of, not_followed
+from appliance.keeper.settings import KeeperSettings
+from appliance.keeper.settings import read as read_settings
+from appliance.keeper.sources import Place, make
+from appliance.keeper.sources.feeding import Feeder, FeederThread, giving_to
 
 _log = logging.getLogger("pump-keeper")
 _ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
-Job = tuple[str, BaseModel, Callable[[Answer], None]]
+Question = tuple[str, BaseModel, Callable[[Answer], None]]
 _IDLE_S = 2.0
+_WATCH_S = 2.0
+_SUM_S = 120.0
+_LEVELS = {True: logging.WARNING, False: logging.DEBUG}
 _SLICES = 4
 """How many batches of new rows one answer waits for; beyond them it says so."""
 
@@ -55,19 +66,20 @@ class Desk(threading.Thread):
     def __init__(
         self,
         history: History,
-        state: Path,
+        rollup: Rollup,
         clock: SystemClock,
         died: Callable[[BaseException], None],
     ) -> None:
         super().__init__(name="history")
         self._history = history
-        self._state = state
         self._clock = clock
         self._died = died
-        self._rollup: Rollup | None = None
+        self._own = rollup
         self._behind = True
         self._told = ""
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self.house: Housekeeper | None = None
+        self.feeders: list[Feeder] = []
+        self._jobs: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
 
     def request(
         self,
@@ -94,7 +106,6 @@ class Desk(threading.Thread):
     def run(self) -> None:
         """Work the queue. A bug here ends the program."""
         try:
-            self._rollup = Rollup(self._state / "keeper.db", self._state / "ledger.db")
             while True:
                 try:
                     job = self._jobs.get(timeout=0 if self._behind else _IDLE_S)
@@ -105,10 +116,29 @@ class Desk(threading.Thread):
                     break
                 method, params, answer = job
                 answer(self._answer(method, params))
-            self._rollup.close()
+            self._own.close()
             self._history.close()
         except Exception as error:  # noqa: BLE001 - a dead thread takes its program down
             self._died(error)
+
+    def sum_up(self, day: int) -> str:
+        """Say what the day before ``day`` came to, on a job's thread. Raises LedgerFault."""
+        box: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self._jobs.put(("days", DaysParams(days=1, until=date_of(day - 1)), box.put))
+        try:
+            answer = box.get(timeout=_SUM_S)
+        except queue.Empty:
+            raise LedgerFault(f"the keeper did not sum up within {_SUM_S:.0f} s") from None
+        if not isinstance(answer, Done):
+            raise LedgerFault(f"the keeper cannot sum up yet: {answer}")
+        found = answer.result["days"]
+        if not found:
+            return f"{date_of(day - 1)}: nothing"
+        one, glucose = found[0], found[0]["glucose"]
+        text = f"{one['date']}: {format_dose(one['total_uu'])}, {one['boluses']} boluses"
+        if glucose is not None:
+            text += f", {glucose['from_70_to_180']:.0f} % of glucose in 70 to 180"
+        return text
 
     def _follow_a_little(self) -> None:
         """Take in a batch of new rows while nobody asks; what is wrong is logged once."""
@@ -121,7 +151,8 @@ class Desk(threading.Thread):
             self._behind = False
             if str(fault) != self._told:
                 self._told = str(fault)
-                _log.warning("%s: %s", fault.code, fault)
+                # A pump that was never started has none: that is no news.
+                _log.log(_LEVELS[self._own.has_ledger], "%s: %s", fault.code, fault)
 
     def _made_anew(self, error: sqlite3.Error) -> Answer:
         """Begin again with a database that is damaged: it holds nothing but the ledger's rows."""
@@ -131,15 +162,16 @@ class Desk(threading.Thread):
         self._behind = True
         return Failed(LedgerFault.code, text)
 
-    @property
-    def _own(self) -> Rollup:
-        assert self._rollup is not None  # noqa: S101 - opened before the first question
-        return self._rollup
-
     def _answer(self, method: str, params: BaseModel) -> Answer:
         try:
             if isinstance(params, HistoryParams):
                 return Done(self._history.page(**params.model_dump()))
+            if method == "keeper":
+                return Done(self._about())
+            if isinstance(params, KeeperRunParams):
+                assert self.house is not None  # noqa: S101 - set before the server starts
+                self.house.run_soon(params.job)
+                return Done({"job": params.job})
             for _ in range(_SLICES):
                 if (followed := self._own.follow()).whole:
                     break
@@ -153,6 +185,20 @@ class Desk(threading.Thread):
             return self._made_anew(error)
         except ValueError as error:
             return Refused([{"code": Code.BAD_PARAMETERS, "text": str(error)}])
+
+    def _about(self) -> dict[str, Any]:
+        assert self.house is not None  # noqa: S101 - set before the server starts
+        try:
+            followed = self._own.follow()
+        except LedgerFault:
+            followed = Followed(self._own.seq, self._own.seq)
+        return {
+            "jobs": self.house.shown(),
+            "seq": followed.seq,
+            "head_seq": followed.head_seq,
+            "clock_steps": self.house.restarts,
+            "sources": [one.shown() for one in self.feeders],
+        }
 
     def _asked(self, method: str, params: BaseModel) -> dict[str, Any]:
         queries, reading = Queries(self._own), self._clock.read()
@@ -174,11 +220,43 @@ class Desk(threading.Thread):
         raise TypeError(f"{method} with {type(params).__name__} is no method of the keeper")
 
 
-def serve(config: Config, clock: SystemClock) -> None:
-    """Serve until a signal asks for the end. Raises PumpError or OSError where it cannot begin."""
-    ledger, guard = config.paths.state / "ledger.db", config.paths.runtime / "guard.sock"
-    desk = Desk(History(ledger), config.paths.state, clock, _died)
-    nightly = NightlyThread(lambda: full_check(ledger, guard), _died)
+def jobs_of(config: Config, settings: KeeperSettings, own: Path, desk: Desk) -> list[Job]:
+    """Return the jobs of each day, as they are set."""
+    table = settings.jobs
+    ledger, backups = config.paths.state / "ledger.db", own / "backups"
+
+    def report(seq: int, text: str) -> None:
+        with PumpClient(config.paths.runtime / "pumpd.sock", client="pump-keeper") as pump:
+            pump.report_ledger(seq, text)
+
+    def check(_day: int) -> str:
+        return full_check(ledger, config.paths.runtime / "guard.sock", report)
+
+    return [
+        Job("summary", table.summary_at, desk.sum_up),
+        Job("check", table.check_at, check),
+        Job("backup", table.backup_at, lambda day: back_up(ledger, backups, date_of(day))),
+        Job(
+            "retention",
+            table.retention_at,
+            lambda _day: clear_out(backups, table.keep_days, table.keep_weeks, table.keep_months),
+        ),
+    ]
+
+
+def serve(config: Config, settings: KeeperSettings, own: Path, clock: SystemClock) -> None:
+    """Serve until a signal asks for the end; ``own`` is the folder for the keeper's own files.
+
+    Raises PumpError or OSError where it cannot begin.
+    """
+    ledger = config.paths.state / "ledger.db"
+    desk = Desk(History(ledger), Rollup(own / "keeper.db", ledger), clock, _died)
+    book = JobBook(own / "keeper-jobs.json")
+    jobs = jobs_of(config, settings, own, desk)
+    house = Housekeeper(jobs, book, clock, real_monotonic_ns, _died)
+    desk.house = house
+    feeders = _feeders(config, settings, own, clock)
+    desk.feeders = [one.feeder for one in feeders]
     bench = config.pins.factory == "bench"
 
     def hello() -> Mapping[str, Any]:
@@ -193,7 +271,7 @@ def serve(config: Config, clock: SystemClock) -> None:
     server = Server(
         config.paths.runtime / "keeper.sock",
         KEEPER_METHODS,
-        roles=roles_by_uid({Role.OBSERVE: _observers(config)}, os.geteuid() if bench else None),
+        roles=roles_by_uid(_users(config), os.geteuid() if bench else None),
         handler=desk,
         now_ns=real_monotonic_ns,
         hello=hello,
@@ -202,27 +280,57 @@ def serve(config: Config, clock: SystemClock) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # in every thread; this one waits for them
     server.start()
     desk.start()
-    nightly.start()
+    house.start()
+    for one in feeders:
+        one.start()
     notifier = Notifier()
     notifier.say("READY=1")
-    signal.sigwait(_ENDS)
+    while signal.sigtimedwait(_ENDS, _WATCH_S) is None:
+        if house.watch():
+            _log.warning("the wall clock was set: the jobs are looked at anew")
     notifier.say("STOPPING=1")
-    nightly.end()
+    house.end()
+    for one in feeders:
+        one.end()
     server.close()
     desk.end()
 
 
-def _observers(config: Config) -> set[int]:
-    """Return the uids that may read. Raises BadConfiguration for names that nobody has."""
-    uids, faults = set(), []
-    for user in config.users.observe:
-        try:
-            uids.add(user if isinstance(user, int) else pwd.getpwnam(user).pw_uid)
-        except KeyError:
-            faults.append(f"users.observe = {user!r}: no such user on this machine")
+def _feeders(
+    config: Config, settings: KeeperSettings, own: Path, clock: SystemClock
+) -> list[FeederThread]:
+    """Return a thread for each source that is on. Raises BadConfiguration."""
+    threads = []
+    for one in settings.source:
+        if not one.enabled:
+            continue
+        place = Place(
+            one.name,
+            clock,
+            own,
+            config.paths.runtime,
+            config.mechanics.concentration_u_per_ml,
+        )
+        source = make(one.kind, one.options, place)
+        give = giving_to(config.paths.runtime / "pumpd.sock")
+        threads.append(FeederThread(Feeder(one.name, source, clock, give), _died))
+    return threads
+
+
+def _users(config: Config) -> dict[Role, set[int]]:
+    """Return the uids of each role. Raises BadConfiguration for names that nobody has."""
+    users: dict[Role, set[int]] = {}
+    faults = []
+    for role, names in ((Role.OBSERVE, config.users.observe), (Role.OPERATE, config.users.operate)):
+        users[role] = set()
+        for user in names:
+            try:
+                users[role].add(user if isinstance(user, int) else pwd.getpwnam(user).pw_uid)
+            except KeyError:
+                faults.append(f"users.{role.value} = {user!r}: no such user on this machine")
     if faults:
         raise BadConfiguration("users", faults)
-    return uids
+    return users
 
 
 def _died(error: BaseException) -> None:
@@ -235,12 +343,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="pump-keeper", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="the machine's configuration")
     parser.add_argument("--clock-file", type=Path, help="the demo's start instant and speed")
+    parser.add_argument("--state", type=Path, help="a folder for its own files; else the pump's")
     words = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(levelname)s: %(message)s")
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it tells of every look
     try:
         config, _ = load(words.config)
         start = Start.load(words.clock_file) if words.clock_file else None
-        serve(config, SystemClock(config.pump.zone, start))
+        settings = read_settings(words.config.with_name("keeper.toml"))
+        own = words.state or config.paths.state
+        serve(config, settings, own, SystemClock(config.pump.zone, start))
     except BadConfiguration as fault:
         for text in fault.faults:
             _log.error("%s: %s", fault.source, text)

@@ -375,9 +375,14 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     ),
     "refused": _reasons,
     "temp": _temp,
+    "reminder": lambda b: f"a reminder fell due: {b.get('text')}",
     "glucose": lambda b: (
         f"{b.get('mg_dl')} mg/dL by {b.get('source')}"
         + (f", {int(b.get('age_s') or 0) // 60} min old" if int(b.get("age_s") or 0) >= 60 else "")
+    ),
+    "protection": lambda b: (
+        f"protection ({b.get('rule')}): basal {b.get('event')}: {b.get('why')}"
+        + (f" (by {b['by']})" if b.get("by") != "pump" else "")
     ),
     "schedule": lambda b: (
         f"the schedule asks for {format_rate(int(b.get('rate_uu_per_h') or 0))} from here on"

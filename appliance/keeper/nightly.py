@@ -1,77 +1,136 @@
-"""The daily full check of the ledger (SR-41), and where its result goes: into the guard's file.
+"""What is done each day: the full check of the ledger (SR-41), a backup of it, and what goes.
 
-A start of `pumpd` checks the chain from the row that this check has passed on. So what rots in
-the rows before it is found here. The mark is then taken back: the next start checks every row, and
-stays down on the one that is wrong.
+A start of `pumpd` checks the chain from the row that the full check has passed on. So what rots in
+the rows before it is found here. The mark in the guard's file is then taken back, and `pumpd` is
+told, which raises an alarm: the next start checks every row, and stays down on the one that is
+wrong.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import threading
-from collections.abc import Callable
+import re
+import sqlite3
+from collections.abc import Callable, Collection
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 from appliance.adapters.guard_door import name_checked_row
-from appliance.adapters.ledger import LedgerReader
-from appliance.errors import BrokenChain, LedgerFault, WireLost
+from appliance.adapters.ledger import LedgerReader, connect_to_read
+from appliance.errors import BrokenChain, LedgerFault
 
-FIRST_S = 300.0
-"""After a start the programs have the computer to themselves."""
-EVERY_S = 86_400.0
-AGAIN_S = 3_600.0
-_LEAST_PRIORITY = 19
 _log = logging.getLogger("pump-keeper")
+_BACKUP = re.compile(r"ledger-([0-9]{4}-[0-9]{2}-[0-9]{2})\.db")
+_ROOM = 1.2  # of the ledger's size: what a backup may take, and some
+_MB = 1_000_000
 
 
-def full_check(ledger: Path, guard: Path) -> bool:
-    """Check every row, and tell the guard at the socket ``guard`` how far; return whether that was
-    possible. Raises nothing: what went wrong is in the log.
+def full_check(ledger: Path, guard: Path, report: Callable[[int, str], None]) -> str:
+    """Check every row and every page, tell the guard at the socket ``guard`` how far, and return
+    what was found.
+
+    ``report`` is told of a row that is wrong, and may raise PumpError. Raises LedgerFault where
+    the ledger cannot be read, BrokenChain where a row is wrong, and PumpError where nobody could
+    be told.
     """
+    broken: BrokenChain | None = None
+    row: tuple[int, bytes] | None = None
     try:
         with closing(LedgerReader(ledger)) as reader:
-            row: tuple[int, bytes] | None = reader.check_chain()
+            row = reader.check_chain()
+        _check_pages(ledger)
     except BrokenChain as fault:
-        _log.critical("the ledger %s is broken at row %d: %s", ledger, fault.seq, fault)
-        row = None
-    except LedgerFault as fault:
-        _log.error("%s: %s", fault.code, fault)
-        return False
+        broken, row = fault, None
+    name_checked_row(guard, row)
+    if broken is not None:
+        text = f"the ledger is broken at row {broken.seq}: {broken}"
+        _log.critical("%s: %s", ledger, text)
+        report(broken.seq, text)
+        raise broken
+    return f"{row[0] if row else 0} rows, every one follows from the last"
+
+
+def _check_pages(ledger: Path) -> None:
+    """Have SQLite look at every page and index; the chain has seen every text before."""
+    connection, _ = connect_to_read(ledger)
+    with closing(connection):
+        found = [text for (text,) in connection.execute("PRAGMA integrity_check(5)")]
+    if found != ["ok"]:
+        raise BrokenChain(0, f"SQLite finds damage: {'; '.join(found)}")
+
+
+def back_up(ledger: Path, folder: Path, day: str) -> str:
+    """Write the backup of a date, read every row of it back, and only then give it its name.
+
+    Raises OSError, sqlite3.Error or LedgerFault; a backup of that date that was there stays.
+    """
+    folder.mkdir(mode=0o750, exist_ok=True)
+    disk, size = os.statvfs(folder), ledger.stat().st_size
+    if disk.f_bavail * disk.f_frsize < size * _ROOM:
+        free = disk.f_bavail * disk.f_frsize // _MB
+        raise LedgerFault(f"{folder} has {free} MB free, and a backup takes {size // _MB} MB")
+    fresh = folder / "ledger.new"
+    fresh.unlink(missing_ok=True)
     try:
-        name_checked_row(guard, row)
-    except WireLost as error:
-        _log.error("the guard cannot be told of the full check: %s", error)
-        return False
-    if row is not None:
-        _log.info("full check: %d rows, every one follows from the last", row[0])
-    return True
+        connection, _ = connect_to_read(ledger)
+        # Not VACUUM INTO: before 3.46 SQLite refuses it from a connection that may only read, for
+        # a table with virtual columns and checks. A table without free pages has nothing to gain.
+        with closing(connection), closing(sqlite3.connect(fresh)) as copied:
+            connection.backup(copied)
+            copied.execute("PRAGMA journal_mode = DELETE")  # one file, that any reader opens
+        with closing(LedgerReader(fresh)) as copy, closing(LedgerReader(ledger)) as original:
+            seq, digest = copy.check_chain()
+            if seq and original.digest_of(seq) != digest:
+                raise LedgerFault(f"{fresh} ends in another row {seq} than {ledger}")
+        os.chmod(fresh, 0o440)
+        _sync(fresh)
+        fresh.replace(folder / f"ledger-{day}.db")
+        _sync(folder)
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+    written = (folder / f"ledger-{day}.db").stat().st_size
+    return f"{seq} rows in {written / _MB:.1f} MB, read back whole"
 
 
-class NightlyThread(threading.Thread):
-    """Runs the full check once a day, at the least priority; again in an hour where it failed."""
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
-    def __init__(
-        self,
-        check: Callable[[], bool],
-        died: Callable[[BaseException], None],
-        first_s: float = FIRST_S,
-    ) -> None:
-        super().__init__(name="nightly", daemon=True)
-        self._check, self._died, self._first_s = check, died, first_s
-        self._ending = threading.Event()
 
-    def end(self) -> None:
-        """End; a check that runs is not waited for: it only reads."""
-        self._ending.set()
+def to_keep(dates: Collection[date], days: int, weeks: int, months: int) -> set[date]:
+    """Return which backups stay: the newest ``days``, and the last of each of the newest
+    ``weeks`` (by ISO) and ``months`` that have one.
+    """
+    newest = sorted(dates, reverse=True)
+    kept = set(newest[:days])
+    last_of_week: dict[tuple[int, int], date] = {}
+    last_of_month: dict[tuple[int, int], date] = {}
+    for one in newest:
+        last_of_week.setdefault(one.isocalendar()[:2], one)
+        last_of_month.setdefault((one.year, one.month), one)
+    kept |= set(list(last_of_week.values())[:weeks])
+    return kept | set(list(last_of_month.values())[:months])
 
-    def run(self) -> None:
-        """Wait and check until told to end. A bug here ends the program."""
-        try:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LEAST_PRIORITY)
-            pause_s = self._first_s
-            while not self._ending.wait(pause_s):
-                pause_s = EVERY_S if self._check() else AGAIN_S
-        except Exception as error:  # noqa: BLE001 - a dead thread takes its program down
-            self._died(error)
+
+def clear_out(folder: Path, days: int, weeks: int, months: int) -> str:
+    """Remove the backups that need not stay; never the newest. Raises OSError.
+
+    The ledger itself, and what people exported, are never touched.
+    """
+    found: dict[date, Path] = {}
+    for path in folder.glob("ledger-*.db") if folder.is_dir() else ():
+        match = _BACKUP.fullmatch(path.name)
+        with contextlib.suppress(ValueError):
+            if match:
+                found[date.fromisoformat(match[1])] = path
+    kept = to_keep(found, max(1, days), weeks, months)
+    for one in set(found) - kept:
+        found[one].unlink()
+    return f"{len(kept)} backups kept, {len(found) - len(kept)} removed"

@@ -156,6 +156,11 @@ class Rollup:
         return self._db
 
     @property
+    def has_ledger(self) -> bool:
+        """Say whether there is a ledger to follow."""
+        return self._ledger.exists()
+
+    @property
     def state(self) -> State:
         """Return what the fold knows: open doses, and the sums of the leases."""
         return self._state

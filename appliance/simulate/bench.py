@@ -8,7 +8,7 @@ says otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -42,6 +42,7 @@ WIDE_LIMITS = Limits(25_000_000, 60_000_000, 300_000_000, 35_000_000, 10)
 _IDS = UUID("0b7a3f52-54f5-5b0e-8f5e-3f2c9f3a1d10")
 _START_UTC_NS = 1_800_000_000 * NS_PER_S
 _READBACK = 5
+_KEPT = 200
 _PINS = {
     "enable_n": 22,
     "alive": 23,
@@ -135,6 +136,7 @@ class VirtualBench:
         self._signals, self._sensors_ns = signals, sensors_ms * NS_PER_MS
         self._over = False
         self.pin = ""
+        self.config_sha256 = "0" * 64
         self._lease_uu = lease_uu
         self._runs = 0
         self._tokens = 0
@@ -150,6 +152,7 @@ class VirtualBench:
         self.guard: guards.Guard | None = None
         self.stepper: steppers.Stepper | None = None
         self._guard_lines: GuardHardware | None = None
+        self._outputs: guards.Outputs | None = None
         self._stepper_lines: StepperHardware | None = None
         self._guard_memory: guards.Memory | None = None
         self._guard_joined = False
@@ -330,9 +333,11 @@ class VirtualBench:
         self.bench.advance()
 
     def _next_ns(self) -> int:
-        wakes = [at for name, at in self._wakes.items() if self._is_up(name)]
-        plant_ns = self.bench.next_event_ns - self._outages_ns
-        return max(self.now_ns, min([*wakes, plant_ns, self._next_reading_ns]))
+        next_ns = min(self.bench.next_event_ns - self._outages_ns, self._next_reading_ns)
+        for name, at_ns in self._wakes.items():
+            if at_ns < next_ns and self._is_up(name):
+                next_ns = at_ns
+        return max(self.now_ns, next_ns)
 
     def _is_up(self, name: str) -> bool:
         core = self.guard if name == "guard" else self.pump if name == "pump" else self.stepper
@@ -356,7 +361,7 @@ class VirtualBench:
         """Start a guard with what its file remembers."""
         readback = _READBACK if self._readback else None
         lines = guard_hardware(self.bench.factories, readback=readback, **_PINS)
-        self._guard_lines = lines
+        self._guard_lines, self._outputs = lines, None
         self.guard = guards.Guard(
             timing=self._guard_timing(),
             budgets=guards.Budgets(
@@ -508,7 +513,7 @@ class VirtualBench:
             speed=self._pace,
             boot_id=f"boot-{self.boot}",
             version="virtual",
-            config_sha256="0" * 64,
+            config_sha256=self.config_sha256,
             pids=(("pumpd", 1),),
             signals=self._signals,
             guarded=GUARDED,
@@ -582,14 +587,22 @@ class VirtualBench:
         self._wakes["guard"] = max(result.wake_ns, self.now_ns + 1)
 
     def _set(self, out: guards.Outputs) -> None:
+        """Set the lines that change, as `pump-guard` does."""
         assert self._guard_lines is not None  # noqa: S101
-        lines = self._guard_lines
-        lines.alive.set(active=out.alive)
-        lines.enable.set(active=out.enable)
-        lines.buzzer.set(active=out.buzzer)
-        lines.lamps.high.set(active=out.lamp_high)
-        lines.lamps.medium.set(active=out.lamp_medium)
-        lines.lamps.low.set(active=out.lamp_low)
+        lines, before = self._guard_lines, self._outputs
+        if before is None or out.alive != before.alive:
+            lines.alive.set(active=out.alive)
+        if before is None or out.enable != before.enable:
+            lines.enable.set(active=out.enable)
+        if before is None or out.buzzer != before.buzzer:
+            lines.buzzer.set(active=out.buzzer)
+        if before is None or out.lamp_high != before.lamp_high:
+            lines.lamps.high.set(active=out.lamp_high)
+        if before is None or out.lamp_medium != before.lamp_medium:
+            lines.lamps.medium.set(active=out.lamp_medium)
+        if before is None or out.lamp_low != before.lamp_low:
+            lines.lamps.low.set(active=out.lamp_low)
+        self._outputs = out
 
     def _from_guard(self, record: Record) -> None:
         self._post(m.FromGuard(record))
@@ -615,7 +628,7 @@ class VirtualBench:
         for record in to_guard:
             self._to_guard.append((Role.STEPPER, record))
             self._wakes["guard"] = self.now_ns
-        self.stepper_said = [*self.stepper_said[-199:], *to_pumpd]
+        _keep(self.stepper_said, to_pumpd)
         for record in to_pumpd:
             self._post(m.FromStepper(self._runs, record))
         # A step and its successor never share an instant, so a due deadline is the next nanosecond.
@@ -687,7 +700,7 @@ class VirtualBench:
             case m.Reply(token, answer):
                 self._answers[token] = answer
             case m.Publish(snapshot):
-                self.snapshots = [*self.snapshots[-99:], snapshot]
+                _keep(self.snapshots, [snapshot])
             case _:
                 self.log.append(effect)
 
@@ -732,6 +745,13 @@ class VirtualBench:
         queued, self._queued = self._queued, []
         for at, write in enumerate(queued):
             self._settle(write) if at == 0 else self._do(write)
+
+
+def _keep(said: list[Any], new: Sequence[Any]) -> None:
+    """Add what is new to the last that was said, and forget what is old."""
+    said.extend(new)
+    if len(said) >= 2 * _KEPT:
+        del said[:-_KEPT]
 
 
 def _plain(limits: Limits) -> dict[str, int]:

@@ -14,6 +14,7 @@ from itertools import islice
 from appliance.domain.limits import Limits
 from appliance.ports import Row
 from appliance.records import NO_LIMIT, Direction, Ended, Lease, Motion, Programme
+from appliance.simulate.demands import Demands
 from drivers.mock.plant import Plant
 from drivers.mock.settings import Wire
 
@@ -23,7 +24,6 @@ _TAIL_NS = 2 * _S
 _DEAD_NS = _S
 _TEST_EDGES = 4
 _TRACE_EDGES = 2_000
-_ALARM_NS = 120 * _S
 
 
 class Broken(Exception):
@@ -99,8 +99,8 @@ class Oracle:
         self._requests: dict[int, str] = {}
         self._amounts: dict[int, int | None] = {}
         self.closed: set[str] = set()
-        self._standing: dict[int, bool] = {}
-        self._alarms_ns: list[int] = []
+        self.demands = Demands()
+        self.last_kind = ""
         self.rows = 0
         # What was sent.
         self._live: dict[int, _Asked] = {}
@@ -118,7 +118,6 @@ class Oracle:
         self.self_tests = 0
         self.guard_dead_ns: int | None = None
         self.pump_dead_ns: int | None = None
-        self._expected: list[tuple[int, int, str]] = []
         self.accepted: set[str] = set()
         self.looks = 0
 
@@ -133,6 +132,7 @@ class Oracle:
         for row in rows:
             self.rows += 1
             body = row.entry.body
+            self.last_kind = row.entry.kind
             match row.entry.kind:
                 case "lease":
                     self._leases[body["number"]] = (body["steps"], body["direction"])
@@ -163,13 +163,11 @@ class Oracle:
                         raise Broken("SR-36", f"dose {request}: confirmed over maximum", at_ns)
                 case "run":
                     self.self_tests += 1
+                    if self._plant is not None:
+                        heard = self._plant.rises[Wire.READBACK]
+                        self.demands.new_run(self._plant.edges_sent, heard)
                 case "alarm":
-                    number = body["number"]
-                    if body["event"] == "raised":
-                        self._standing[number] = True
-                        self._alarms_ns.append(at_ns)
-                    elif body["event"] == "acknowledged":
-                        self._standing.pop(number, None)
+                    self.demands.alarm(body, at_ns)
                 case _:
                     pass
         spread = self.closed_maximum - self.confirmed
@@ -224,10 +222,7 @@ class Oracle:
     def looked_away(self, plant_ns: int, off_ns: int) -> None:
         """Hear of a power cut: the programs' clock begins anew, and nothing ran meanwhile."""
         self._refilled_ns = self._idle_since_ns = plant_ns
-        self._expected = [
-            (at_ns, until_ns + off_ns if until_ns >= plant_ns - off_ns else until_ns, what)
-            for at_ns, until_ns, what in self._expected
-        ]
+        self.demands.off(plant_ns, off_ns)
 
     def _asked_of(self, asked: _Asked, at_ns: int, shift_ns: int) -> int:
         """Return what a programme asked for, in steps * ``_step_cost``: rate by time, no more than
@@ -267,10 +262,16 @@ class Oracle:
     @property
     def alarms(self) -> int:
         """Return how many alarms were raised."""
-        return len(self._alarms_ns)
+        return self.demands.raised
 
-    def look(self, plant_ns: int) -> None:
-        """Judge everything as it is now."""
+    @property
+    def doses(self) -> set[int]:
+        """Return the programmes of doses that run now."""
+        live = self._live.items()
+        return {number for number, one in live if one.record.motion == Motion.DOSE}
+
+    def look(self, plant_ns: int, *, well: bool = False) -> None:
+        """Judge everything as it is now; ``well`` says that it runs and every program is up."""
         plant = self._plant
         if plant is None:
             return
@@ -286,6 +287,12 @@ class Oracle:
             raise Broken("SR-36", f"moved {moved}, maximum {maximum}", plant_ns)
         if plant.enable or self._was_on:
             self._look_at_enable(plant, plant_ns)
+        if self._readback:
+            broken = self.demands.edges(
+                plant.edges_sent, heard, plant_ns, enable=plant.enable, judged=well
+            )
+            if broken is not None:
+                raise Broken(*broken, plant_ns)
 
     def look_at_edges(self, plant_ns: int) -> None:
         """Judge the edges that are new."""
@@ -360,11 +367,6 @@ class Oracle:
 
     # ------------------------------------------------------------------ liveness
 
-    def expect_alarm(self, what: str, at_ns: int) -> None:
-        """Expect an alarm that stands now, or comes within two minutes."""
-        if not self._standing:
-            self._expected.append((at_ns, at_ns + _ALARM_NS, what))
-
     def finish(self, plant_ns: int) -> None:
         """Judge the whole run at its end."""
         open_doses = sorted(self.accepted - self.closed)
@@ -372,9 +374,9 @@ class Oracle:
             raise Broken(
                 "liveness", f"bolus {open_doses[0]} was accepted and never ended", plant_ns
             )
-        for at_ns, until_ns, what in self._expected:
-            if not any(at_ns <= one <= until_ns for one in self._alarms_ns):
-                raise Broken("liveness", f"no alarm after {what}", at_ns)
+        unanswered = self.demands.unanswered(plant_ns)
+        if unanswered is not None:
+            raise Broken("alarm", *unanswered)
         moved = self._moved - self._reversed
         if self._exact and abs(self.asked_steps - moved) > self._quantum:
             text = f"asked for {self.asked_steps} steps, moved {moved}"

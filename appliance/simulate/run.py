@@ -37,14 +37,6 @@ _TIME_GRID_S = 60
 _GUIDE_NS = 10 * NS_PER_S
 _MIN_INTERVAL_NS = 2_000_000
 _GARBAGE = 100_000  # what is made in virtual time is nearly all freed at once
-# A fault that has to be noticed while the motor runs, after so long.
-_NOTICED_NS = {
-    "driver_fault": NS_PER_S,
-    "driver_hot": NS_PER_S,
-    "readback_dead": 3 * NS_PER_S,
-    "step_stuck": 3 * NS_PER_S,
-}
-
 # What a core raises is the death of its program: no honest input may do that.
 _BUGS = (
     ArithmeticError,
@@ -338,7 +330,10 @@ class User:
             self._changing = True
             self._change()
             return
-        self._world.request("resume", lambda _answer: None)
+        # Three alarms and restarts within ten minutes lock it: whoever resumes has thought of that.
+        self._world.request(
+            "rearm", lambda _answer: self._world.request("resume", lambda _answer: None)
+        )
 
 
 def run(
@@ -482,12 +477,13 @@ def _write_script(
     for journey in scenario.journey:
         world.at(journey.at, partial(world.journey, journey.zone))
     for fault in scenario.fault:
-        _fault(world, fault.name, dict(fault.parameters), fault.at, int(fault.for_s * NS_PER_S))
+        span_ns = int(fault.for_s * NS_PER_S)
+        world.at(fault.at, partial(world.inject, fault.name, dict(fault.parameters), span_ns))
     for step in scenario.clock_step:
         for at_ns in _instants(step, dice, end_ns):
             world.at(at_ns, partial(world.step_clock, _drawn(dice, step.step_s, step.up_to_s, 1)))
     for crash in scenario.crash:
-        kill = partial(_crash, world, crash.who)
+        kill = partial(world.crash, crash.who)
         for at_ns in _instants(crash, dice, end_ns):
             world.at(at_ns, kill)
         if crash.at_write is not None:
@@ -535,30 +531,3 @@ def _instants(table: Often, dice: random.Random, end_ns: int) -> list[int]:
             for _ in range(table.per_day or 0)
         ]
     return [at for at in every if at < end_ns]
-
-
-def _crash(world: World, who: str) -> None:
-    """Kill a program, and expect to hear of it where it was up."""
-    if who == "pumpd" and world.pump is not None:
-        world.oracle.expect_alarm("a kill of pumpd", world.plant_ns)
-    world.crash(who)
-
-
-def _fault(
-    world: World, name: str, parameters: dict[str, object], at_ns: int, span_ns: int
-) -> None:
-    """Inject a fault; one that has to be noticed must have an alarm, if the motor went on."""
-    world.at(at_ns, lambda: world.inject(name, parameters, span_ns))
-    noticed_ns = _NOTICED_NS.get(name)
-    if noticed_ns is None or span_ns < noticed_ns + NS_PER_S:
-        return
-
-    def begins() -> None:
-        before = world.oracle.issued_steps
-        world.after(span_ns - noticed_ns, lambda: judge(before))
-
-    def judge(before: int) -> None:
-        if world.state == "running" and world.oracle.issued_steps - before > 4:
-            world.oracle.expect_alarm(f"fault {name}", world.plant_ns - span_ns)
-
-    world.at(at_ns, begins)

@@ -15,14 +15,17 @@ from heapq import heappop, heappush
 from typing import Any
 
 from appliance.adapters.ledger import SqliteLedger
+from appliance.domain.alarms import AlarmCode
+from appliance.domain.history import GENESIS
 from appliance.domain.units import NS_PER_MS, NS_PER_S
 from appliance.engine import messages as m
 from appliance.engine.book import Book
 from appliance.errors import BrokenChain, PinFault
 from appliance.guard import core as guards
-from appliance.records import NO_LIMIT, Carry, Ended, Head, Lease, Programme, Record, Role
+from appliance.records import NO_LIMIT, Carry, End, Ended, Head, Lease, Programme, Record, Role
 from appliance.simulate.bench import VirtualBench
-from appliance.simulate.oracle import Oracle
+from appliance.simulate.demands import OF_END, stops_within_ns
+from appliance.simulate.oracle import Broken, Oracle
 from appliance.simulate.scenario import Scenario
 from appliance.stepper import loop as steppers
 from drivers.assembly import GuardHardware
@@ -33,6 +36,9 @@ _GUARD_LOOK_NS = 20 * NS_PER_MS
 _GUARD_FRESH_NS = 500 * NS_PER_MS
 _BOOTED_NS = 20 * NS_PER_S
 _RESTART_NS = NS_PER_S
+_RECOVERED_NS = 12 * NS_PER_S  # a guard that is gone is waited for, at most 8 s
+_PRESSED_NS = 1_500 * NS_PER_MS
+_CLOCK_STEP_S = 2
 _SET_UP_NS = 60 * NS_PER_S
 _ZONES_AHEAD_DAYS = 400
 _NS_PER_DAY = 86_400 * NS_PER_S
@@ -69,6 +75,7 @@ class World(VirtualBench):
         self._then: dict[int, Then] = {}
         self._writes = 0
         self._clock_settings = 0
+        self._checked = (0, GENESIS)
         self.happened = {"crashes": 0, "clock_steps": 0, "zone_changes": 0}
         self.row_ns = array("q")
         """When each row of the ledger became durable, on the plant's clock."""
@@ -76,7 +83,8 @@ class World(VirtualBench):
         self._edges_told = -1
         self._guard_turned_ns = self._guard_look_ns = 0
         self._memory_before: guards.Memory | None = None
-        self._outputs: guards.Outputs | None = None
+        self._leaving = False
+        self._pressed_ns = -_NEVER_NS
         self.events = 0
         self.comes_back = False
         """Whether pumpd was killed and is started again in a moment."""
@@ -155,8 +163,14 @@ class World(VirtualBench):
         self.disturb()
         back_ns = int(self._scenario.machine.restart_s * NS_PER_S)
         self.frozen.discard(who)
+        demands, now_ns = self.oracle.demands, self.plant_ns
+        if who == "stepper" and self.stepper is not None and self._must_tell:
+            demands.demand("a kill of the stepper", [AlarmCode.MOTOR_FAULT], now_ns)
+        if who == "guard" and self.guard is not None and self._must_tell:
+            demands.demand("a kill of the guard", [AlarmCode.GUARD_TRIP], now_ns)
         match who:
             case "pumpd" if self.pump is not None:
+                self._pump_dies(back_ns)
                 self.oracle.pump_dead_ns = self.plant_ns
                 self.kill_pump()
                 self.oracle.run_over(self.now_ns, self.plant_ns)
@@ -173,17 +187,47 @@ class World(VirtualBench):
             case _:
                 pass
 
+    @property
+    def _must_tell(self) -> bool:
+        """Say whether `pumpd` has to make an alarm of what it sees now: it is up, has passed its
+        self-test or stands by, and is not about to end.
+        """
+        state = self.state in ("running", "suspended", "stopped")
+        return state and not self._leaving and "pump" not in self.frozen and self._guard_joined
+
+    def _pump_dies(self, back_ns: int) -> None:
+        """Note that `pumpd` dies now: where its ledger was not closed, it says so when it is
+        back.
+        """
+        demands, now_ns = self.oracle.demands, self.plant_ns
+        if self.oracle.last_kind not in ("", "end"):
+            demands.demand("an end without a word", [AlarmCode.UNCLEAN_RESTART], now_ns)
+        demands.dies(now_ns)
+        demands.trouble(now_ns, now_ns + back_ns + _RECOVERED_NS)
+
     def freeze(self, who: str, span_ns: int) -> None:
         """Have a program stand still for a while."""
         self.oracle.blows += 1
         self.disturb()
+        self._demand_of_freeze(who, span_ns)
         name = "pump" if who == "pumpd" else who
         self.frozen.add(name)
         self.after(span_ns, lambda: self._thaw(name))
 
+    def _demand_of_freeze(self, who: str, span_ns: int) -> None:
+        """Want the alarm of a freeze that is longer than the program's silence may be (SR-58)."""
+        demands, now_ns = self.oracle.demands, self.plant_ns
+        others = self.frozen or self.pump is None or self.guard is None or self.stepper is None
+        silent = {"pumpd": 3 * NS_PER_S, "stepper": NS_PER_S // 2, "guard": NS_PER_S // 2}
+        moves = who == "pumpd" or self.plant.enable
+        if self._must_tell and not others and moves and span_ns >= silent[who]:
+            demands.demand(f"a freeze of {who}", [AlarmCode.GUARD_TRIP], now_ns)
+        demands.trouble(now_ns, now_ns + span_ns + NS_PER_S)
+
     def cut_power(self, off_ns: int, *, guard_file_is_behind: bool) -> None:
         """Everything dies; what was synced is there when the power is back, on a new boot."""
         self.oracle.blows += 1
+        self._pump_dies(off_ns)
         self.happened["crashes"] += 1
         if guard_file_is_behind:
             self._guard_memory = self._memory_before
@@ -214,6 +258,7 @@ class World(VirtualBench):
         """Have nothing written for a while."""
         self.oracle.blows += 1
         self.disturb()
+        self.oracle.demands.trouble(self.plant_ns, self.plant_ns + span_ns + NS_PER_S)
         self.stalled_disk = True
 
         def over() -> None:
@@ -225,9 +270,16 @@ class World(VirtualBench):
 
     def step_clock(self, step_s: int) -> None:
         """Set the wall clock."""
+        if abs(step_s) > _CLOCK_STEP_S and self.pump is not None and not self._leaving:
+            stepped = [AlarmCode.CLOCK_STEPPED]
+            self.oracle.demands.demand("the clock was set", stepped, self.plant_ns)
         self.happened["clock_steps"] += 1
         self.set_wall(step_s)
         self._watch_the_zone()
+
+    def terminate(self) -> None:
+        self._leaving = True
+        super().terminate()
 
     def journey(self, zone: str) -> None:
         """Take the pump to another zone."""
@@ -266,6 +318,7 @@ class World(VirtualBench):
         if name not in HARMLESS:
             self.oracle.blows += 1
             self.disturb()
+        self._demand_an_end(name, parameters, span_ns)
         self.plant.inject(name, parameters, self.plant_ns)
 
         def over() -> None:
@@ -275,8 +328,26 @@ class World(VirtualBench):
 
         self.after(span_ns, over)
 
+    def _demand_an_end(self, name: str, parameters: Mapping[str, Any], span_ns: int) -> None:
+        """Want every dose that runs to end soon under a fault that none may outlive."""
+        limit_ns = stops_within_ns(name, parameters)
+        begun_ns, running = self.plant_ns, self.oracle.doses
+        gated = name in ("enable_feedback", "one_shot") and not self.plant.enable
+        if limit_ns is None or span_ns <= limit_ns or gated or not self._must_tell:
+            return
+
+        def judge() -> None:
+            if self.oracle.demands.troubled(begun_ns - NS_PER_S, self.plant_ns):
+                return
+            if running & self.oracle.doses:
+                text = f"a dose goes on {limit_ns // NS_PER_MS} ms after {name} began"
+                raise Broken("alarm", text, begun_ns)
+
+        self.after(limit_ns, judge)
+
     def press(self, ms: int) -> None:
         """Press the stop button."""
+        self._pressed_ns = self.plant_ns
         self.oracle.blows += 1
         self.disturb()
         self.plant.press("stop", ms, self.plant_ns)
@@ -323,18 +394,19 @@ class World(VirtualBench):
 
     def start_guard(self) -> None:
         super().start_guard()
-        self._outputs = None
         self._skipped_before = self.plant.edges_skipped
         self.oracle.guard_dead_ns = None
 
     def start_pump(self) -> None:
         super().start_pump()
+        self._leaving = False
         self._then.clear()
         self.oracle.pump_dead_ns = None
 
     def _fold(self) -> Book:
         ledger = self.sqlite
-        ledger.check_chain()
+        # What passed once has passed: a long ledger's start asks the guard how far that was.
+        self._checked = ledger.check_chain(*self._checked)
         checkpoint = ledger.last_of("checkpoint")
         book = Book()
         if checkpoint is not None:
@@ -471,7 +543,7 @@ class World(VirtualBench):
     def _turn(self) -> None:
         super()._turn()
         self.events += 1
-        self.oracle.look(self.plant_ns)
+        self.oracle.look(self.plant_ns, well=self._is_well)
         if self._quiet:
             pump = self.pump
             if pump is not None and not pump.settled:
@@ -500,9 +572,7 @@ class World(VirtualBench):
             result = self.guard.turn(self.now_ns, mail, reading)
             changed = result.outputs != self._outputs
             if changed:
-                self._outputs = None
                 self._set(result.outputs)
-                self._outputs = result.outputs
         except PinFault:
             self._guard_fails()
             return
@@ -548,8 +618,29 @@ class World(VirtualBench):
             self._wakes["guard"] = self.now_ns
         for record in to_pumpd:
             if isinstance(record, Ended):
-                self.oracle.ended(record, self.plant_ns)
+                self._heard_end(record)
             self._post(m.FromStepper(self._runs, record))
+
+    def _heard_end(self, ended: Ended) -> None:
+        """Tell the oracle; an end that is a fault wants its alarm."""
+        self.oracle.ended(ended, self.plant_ns)
+        now_ns, code = self.plant_ns, OF_END.get(End(ended.reason))
+        if code is None or self.pump is None or self._leaving:
+            return
+        pressed = now_ns - self._pressed_ns < _PRESSED_NS or "stop_button" in self.plant.active
+        if End(ended.reason) is End.DISABLED and pressed:
+            return  # the button is no alarm
+        codes = [code]
+        if self.oracle.demands.troubled(now_ns - NS_PER_S, now_ns) or self.state != "running":
+            # Something else may have ended the run before this was heard.
+            codes = [*OF_END.values(), AlarmCode.UNCLEAN_RESTART]
+        self.oracle.demands.demand(f"an end ({End(ended.reason).name})", codes, now_ns)
+
+    @property
+    def _is_well(self) -> bool:
+        """Say whether it runs, and every program with it."""
+        up = self.pump is not None and self.guard is not None and self.stepper is not None
+        return up and not self.frozen and self.state == "running"
 
     def _turn_pump(self) -> None:
         pump = self.pump

@@ -24,6 +24,7 @@ from appliance.records import Bye, Hello, Realtime, Record, Role
 from appliance.stepper.loop import Ratio, Stepper, Timing
 from drivers.assembly import StepperHardware, stepper_hardware
 from drivers.factory import build_factory
+from drivers.tmc2209 import DriverSettings, set_up_tmc2209
 
 _FIFO_PRIORITY = 40
 
@@ -42,12 +43,27 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--work-dir", type=Path)
     parser.add_argument("--bench-socket", type=Path)
     parser.add_argument("--clock-file", type=Path)
+    parser.add_argument("--uart", help="the motor driver's, where it is told what it shall do")
+    for name in ("address", "microsteps", "run-ma", "hold-ma", "sense-mohm", "stall-threshold"):
+        parser.add_argument(f"--driver-{name}", type=int, default=0)
     return parser
 
 
 def build(words: argparse.Namespace) -> tuple[Stepper, StepperHardware, SystemClock]:
     """Put the pins, the clock and the core together. Raises PumpError."""
     clock = SystemClock("UTC", Start.load(words.clock_file) if words.clock_file else None)
+    if words.uart is not None:
+        set_up_tmc2209(
+            words.uart,
+            words.driver_address,
+            DriverSettings(
+                words.driver_microsteps,
+                words.driver_run_ma,
+                words.driver_hold_ma,
+                words.driver_sense_mohm,
+                words.driver_stall_threshold,
+            ),
+        )
     factories = build_factory(
         words.factory,
         owner="pump-stepper",

@@ -133,6 +133,7 @@ class _Auditor:
                 self._starts[row.body["request_id"]] = row
             elif row.kind == "closed":
                 self._ends[row.body["request_id"]] = row
+        self._ends_ns = sorted(end.at_ns for end in self._ends.values())
 
     def _fault(self, text: str) -> None:
         if len(self.found.faults) < _MOST:
@@ -366,10 +367,12 @@ class _Auditor:
         else:
             span_ns = end.at_ns - start.at_ns
             asked = start.body["rate_uu_per_h"] * truth.ratio_steps * span_ns
-            # The carry it takes over, and one it is given, are less than a step each.
+            # The carry it takes over and what each dose beside it leaves are less than a step each.
             # Beside another dose the maximum of one that a crash cut holds what may be of either.
             gave = maximum if body["certainty"] == "exact" else confirmed
-            if gave > asked // (truth.ratio_uu * _HOUR) + 1 + 2 * truth.quantum_steps:
+            ends_ns = self._ends_ns
+            beside = bisect_right(ends_ns, end.at_ns) - bisect_left(ends_ns, start.at_ns)
+            if gave > asked // (truth.ratio_uu * _HOUR) + 1 + (1 + beside) * truth.quantum_steps:
                 self._fault(f"SR-23: {key} gave {gave} steps in {span_ns // _S} s")
 
     # ------------------------------------------------------------------ basal by the clock

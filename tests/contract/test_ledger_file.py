@@ -762,3 +762,18 @@ print(ledger.settle([note(n)]), len(ledger.rows()) == n - 1, ledger.self_check(1
         pytest.skip("NOT RUN: needs user and mount namespaces (unshare -rm)")
     assert said.stdout.startswith("None True ["), said.stdout + said.stderr
     assert "make room" in said.stdout
+
+
+def test_making_a_ledger_takes_in_no_library_of_tables(tmp_path: Path) -> None:
+    """`pumpd` makes the ledger at its first start, and keeps in memory whatever came along."""
+    script = """
+import sys
+from pathlib import Path
+from appliance.adapters.ledger import SqliteLedger
+SqliteLedger(Path(sys.argv[1])).close()
+print([name for name in ("pandas", "numpy") if name in sys.modules])
+import pandas
+"""
+    words = [sys.executable, "-c", script, str(tmp_path / "ledger.db")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"

@@ -308,7 +308,7 @@ def told(answer: m.Answer) -> doors.Answer:
 
 
 AtMostOnce.TestCase.settings = settings(
-    max_examples=300 if settings().max_examples > 100 else 15,
+    max_examples=300 if settings().max_examples > 100 else 10,
     stateful_step_count=40,
     phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
 )

@@ -40,6 +40,9 @@ def deliver_as_promised(demo: RunningDemo) -> None:
     done = pumpctl(folder, "bolus", "2.5", "--yes", "--wait")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "BENCH" in done.stdout
+    proposed = asked(folder, "calc", "--carbs", "45", "--glucose", "180")
+    assert (proposed["food_u"], proposed["correction_u"]) == (4.5, 1.75)
+    assert 2.3 < proposed["iob_u"] <= 2.6  # the bolus of a moment ago
     assert pumpctl(folder, "suspend").returncode == 0
     rows = [row for row in asked(folder, "history")["rows"] if row["kind"] == "bolus"]
     assert rows[0]["programmed_uu"] == 2_500_000

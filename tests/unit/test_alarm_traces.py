@@ -4,8 +4,11 @@ The real engine and guard drive the pins of the bench; the plant records every t
 here are those of the standard, not of the program.
 """
 
+import importlib.util
+import sys
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -99,6 +102,16 @@ def test_sr_48_sr_49_light_and_sound_at_the_pins_are_those_of_the_standard(row: 
     repeats_ms = [b[0][0] - a[0][0] for a, b in pairwise(heard)]
     assert all(row.repeat_ms[0] <= one <= row.repeat_ms[1] for one in repeats_ms)
     bench.close()
+
+
+def test_the_page_of_alarm_signals_is_what_the_pins_do() -> None:
+    path = Path(__file__).parents[2] / "tools/alarm_signals.py"
+    spec = importlib.util.spec_from_file_location("alarm_signals", path)
+    assert spec is not None
+    assert spec.loader is not None
+    tool = sys.modules.setdefault("alarm_signals", importlib.util.module_from_spec(spec))
+    spec.loader.exec_module(tool)
+    assert tool.PAGE.read_text() == tool.page(), "run tools/alarm_signals.py"
 
 
 def test_sr_50_a_pause_silences_the_buzzer_for_120_s_while_the_lamp_goes_on() -> None:

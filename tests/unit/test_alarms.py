@@ -28,6 +28,11 @@ class Alerts(Room):
         super().__init__(**changed)
         self.state = PumpState.RUNNING
         self.stopped: list[str] = []
+        self.begin()
+        self.setting("limits", LIMITS)
+        self.setting("cartridge", {"amount_uu": 300_000_000})
+
+    def begin(self) -> None:
         self.desk = AlertsDesk(
             self.c,
             self.alarms,
@@ -36,8 +41,6 @@ class Alerts(Room):
             self.stop,  # type: ignore[arg-type]
         )
         self.desks = [self.desk]
-        self.setting("limits", LIMITS)
-        self.setting("cartridge", {"amount_uu": 300_000_000})
 
     def stop(self, why: str) -> None:
         self.stopped.append(why)
@@ -178,6 +181,30 @@ def test_sr_52_an_alarm_that_nobody_answers_escalates_after_10_min(
     assert room.sent[-1][1] == Signal(0, 0)
 
 
+def test_sr_52_a_restart_does_not_begin_the_time_to_answer_anew() -> None:
+    room = Room()
+    room.alarms.raise_(AlarmCode.NO_LIVE_STOP, "look")
+    room.turn()
+    room.run(300)
+    room.restart(off_s=120)
+    room.run(179)
+    assert [one["escalated"] for one in room.alarms.listed()] == [False]
+    room.run(2)
+    assert [one["escalated"] for one in room.alarms.listed()] == [True]
+
+
+def test_sr_52_after_a_restart_of_the_computer_the_time_counts_that_this_boot_proves() -> None:
+    room = Room()
+    room.alarms.raise_(AlarmCode.NO_LIVE_STOP, "look")
+    room.turn()
+    room.run(300)
+    room.restart(off_s=9_000, boot_id="boot-2")
+    room.run(599)
+    assert [one["escalated"] for one in room.alarms.listed()] == [False]
+    room.run(2)
+    assert [one["escalated"] for one in room.alarms.listed()] == [True]
+
+
 # ---------------------------------------------------------------------- reminders and auto-off
 
 
@@ -196,6 +223,21 @@ def test_sr_52_a_delivery_that_stays_stopped_is_said_every_15_min() -> None:
     room.state = PumpState.RUNNING
     room.run(2)
     assert room.standing() == []
+
+
+def test_sr_52_a_stopped_delivery_is_said_after_15_min_over_a_restart_too() -> None:
+    room = Alerts()
+    room.state = PumpState.SUSPENDED
+    room.c.write([room.c.entry("state", {"from": "running", "to": "suspended", "why": "x"})])
+    room.run(600)
+    room.restart(off_s=60)
+    room.begin()
+    room.c.write([room.c.entry("state", {"from": "suspended", "to": "starting", "why": "x"})])
+    room.c.write([room.c.entry("state", {"from": "starting", "to": "suspended", "why": "x"})])
+    room.run(235)
+    assert room.standing() == []
+    room.run(10)
+    assert room.standing() == ["Delivery is stopped"]
 
 
 def test_a_low_reservoir_is_said_at_the_units_that_were_set() -> None:

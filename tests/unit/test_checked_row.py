@@ -14,8 +14,8 @@ from appliance.adapters.guard_door import ask_for_checked_row
 from appliance.adapters.ledger import SqliteLedger
 from appliance.adapters.wires import Wire, listen
 from appliance.engine.book import Book
-from appliance.errors import BrokenChain, WireLost
-from appliance.keeper.nightly import NightlyThread, full_check
+from appliance.errors import BrokenChain, LedgerFault, WireLost
+from appliance.keeper.nightly import full_check
 from appliance.ports import Entry
 from appliance.records import CheckedRow, GuardHello, Head, Hello, Record
 
@@ -150,23 +150,36 @@ def test_sr_41_the_daily_check_names_the_last_row_or_takes_the_mark_back(
     ledger: SqliteLedger, tmp_path: Path
 ) -> None:
     mark = guard_door.checked_row(*row(ledger, ROWS))
+    told: list[tuple[int, str]] = []
+
+    def check(path: Path) -> str:
+        return full_check(tmp_path / "ledger.db", path, lambda seq, text: told.append((seq, text)))
+
     path, guard = visited(tmp_path, guard_door.checked_row(0, bytes(32)))
-    assert full_check(tmp_path / "ledger.db", path)
+    assert check(path) == f"{ROWS} rows, every one follows from the last"
     guard.join()
     assert [one for one in guard.heard if isinstance(one, CheckedRow)] == [mark]
+    assert told == []
     damage(ledger, 5)
     path, guard = visited(tmp_path, mark)
-    assert full_check(tmp_path / "ledger.db", path)
+    with pytest.raises(BrokenChain):
+        check(path)
     guard.join()
     taken_back = guard_door.checked_row(0, bytes(32))
     assert [one for one in guard.heard if isinstance(one, CheckedRow)] == [taken_back]
+    assert [seq for seq, _ in told] == [5]
 
 
-def test_without_a_guard_the_daily_check_is_tried_again(
+def test_without_a_guard_the_daily_check_fails_and_is_tried_again(
     ledger: SqliteLedger, tmp_path: Path
 ) -> None:
-    assert not full_check(tmp_path / "ledger.db", tmp_path / "nobody.sock")
-    assert not full_check(tmp_path / "no-ledger.db", tmp_path / "nobody.sock")
+    def nobody(_seq: int, _text: str) -> None:
+        raise AssertionError
+
+    with pytest.raises(WireLost):
+        full_check(tmp_path / "ledger.db", tmp_path / "nobody.sock", nobody)
+    with pytest.raises(LedgerFault):
+        full_check(tmp_path / "no-ledger.db", tmp_path / "nobody.sock", nobody)
 
 
 def test_without_a_guard_a_start_checks_every_row(
@@ -174,21 +187,3 @@ def test_without_a_guard_a_start_checks_every_row(
 ) -> None:
     monkeypatch.setattr(pumpd, "_ASK_AGAIN_S", 0)
     assert pumpd._remembered_by(tmp_path / "nobody.sock") is None
-
-
-def test_the_daily_check_runs_until_it_is_told_to_end(tmp_path: Path) -> None:
-    checked = threading.Event()
-
-    def check() -> bool:
-        checked.set()
-        return True
-
-    def died(error: BaseException) -> None:
-        raise error
-
-    thread = NightlyThread(check, died, first_s=0.0)
-    thread.start()
-    assert checked.wait(10)
-    thread.end()
-    thread.join(10)
-    assert not thread.is_alive()

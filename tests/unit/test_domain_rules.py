@@ -262,6 +262,7 @@ def test_alarm_codes_are_what_the_ledger_keeps_and_never_change_their_meaning() 
         "A16": "HISTORY_UNKNOWN",
         "A17": "CLOCK_STEPPED",
         "A18": "SELF_TEST",
+        "A20": "CONFIG_CHANGED",
     }
     names = {one.value: one.name for one in AlarmCode}
     assert {code: names.get(code) for code in known} == known
@@ -281,6 +282,8 @@ def test_sr_48_what_stopped_delivery_or_left_it_in_doubt_is_high() -> None:
         AlarmCode.UNCLEAN_RESTART,
         AlarmCode.HISTORY_UNKNOWN,
         AlarmCode.SELF_TEST,
+        AlarmCode.RECORD_DAMAGED,
+        AlarmCode.CONFIG_CHANGED,
         AlarmCode.AUTO_OFF,
         AlarmCode.LOCKED,
     }

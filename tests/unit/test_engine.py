@@ -204,7 +204,7 @@ def test_sr_17_a_new_pump_has_no_limits_and_moves_nothing() -> None:
 def test_sr_18_the_total_is_within_a_microstep_of_what_was_asked(
     rate: int, minutes: int, boluses: list[str]
 ) -> None:
-    bench = VirtualBench(basal_uu_per_h=rate, pace=20)
+    bench = VirtualBench(basal_uu_per_h=rate, pace=50)
     begun_ns = first_block_ns(bench)
     asked_uu = Fraction(0)
     for units in boluses:
@@ -224,7 +224,7 @@ def first_block_ns(bench: VirtualBench) -> int:
 
 
 def test_basal_follows_the_profile_over_midnight() -> None:
-    bench = VirtualBench(set_up=False, pace=20)
+    bench = VirtualBench(set_up=False, pace=100)
     bench.ask("limits.set", **LIMITS)
     segments = [(0, 1_000_000), (60, 0), (120, 2_000_000), (1_380, 500_000)]
     rows = [{"start_min_of_day": at, "rate_uu_per_h": rate} for at, rate in segments]
@@ -259,7 +259,7 @@ LIMITS = {
 
 @pytest.mark.parametrize("step_s", [3_600, -3_600, 365 * 86_400, -365 * 86_400])
 def test_sr_45_f31_f32_a_step_of_the_wall_clock_delivers_nothing_of_its_own(step_s: int) -> None:
-    bench = VirtualBench(basal_uu_per_h=2_000_000, pace=20)
+    bench = VirtualBench(basal_uu_per_h=2_000_000, pace=50)
     begun_ns, before = first_block_ns(bench), bench.truth_steps
     request_id = bench.start_bolus("1")
     bench.run(20)
@@ -274,7 +274,7 @@ def test_sr_45_f31_f32_a_step_of_the_wall_clock_delivers_nothing_of_its_own(step
 
 
 def test_a_new_profile_takes_over_at_once_and_the_carry_goes_with_it() -> None:
-    bench = VirtualBench(basal_uu_per_h=1_000_000, pace=20)
+    bench = VirtualBench(basal_uu_per_h=1_000_000, pace=50)
     begun_ns = first_block_ns(bench)
     bench.run(1_000)
     segments = [{"start_min_of_day": 0, "rate_uu_per_h": 4_000_000}]
@@ -289,7 +289,7 @@ def test_a_new_profile_takes_over_at_once_and_the_carry_goes_with_it() -> None:
 
 
 def test_suspended_time_owes_nothing() -> None:
-    bench = VirtualBench(basal_uu_per_h=3_000_000, pace=20)
+    bench = VirtualBench(basal_uu_per_h=3_000_000, pace=50)
     bench.run(600)
     bench.ask("suspend")
     bench.run(5)
@@ -305,7 +305,7 @@ def test_suspended_time_owes_nothing() -> None:
 
 
 def test_sr_14_a_full_window_holds_basal_and_it_goes_on_without_making_up() -> None:
-    bench = VirtualBench(basal_uu_per_h=5_000_000, pace=20)
+    bench = VirtualBench(basal_uu_per_h=5_000_000, pace=50)
     bench.ask("limits.set", **{**LIMITS, "hourly_uu": 2_000_000, "daily_uu": 300_000_000})
     bench.run(3_600)
     assert bench.mechanics.uu_of_up(bench.truth_steps) <= 2_000_000
@@ -344,7 +344,7 @@ def test_sr_13_and_every_other_reason_are_given_at_once() -> None:
 
 
 def test_sr_31_a_reservoir_that_holds_too_little_refuses_and_an_empty_one_stops() -> None:
-    bench = VirtualBench(set_up=False, pace=20)
+    bench = VirtualBench(set_up=False, pace=50)
     bench.ask("limits.set", **LIMITS)
     segments = [{"start_min_of_day": 0, "rate_uu_per_h": 3_000_000}]
     bench.ask("basal.import", name="Day", segments=segments, replace=False, confirm=True)
@@ -669,7 +669,7 @@ def test_sr_26_an_occlusion_is_named_though_the_sensor_stopped_the_motor_first(
 
 
 def test_basal_that_goes_on_after_a_full_window_is_not_called_held_any_more() -> None:
-    bench = VirtualBench(basal_uu_per_h=5_000_000, pace=20)
+    bench = VirtualBench(basal_uu_per_h=5_000_000, pace=50)
     bench.ask("limits.set", **{**LIMITS, "hourly_uu": 2_000_000, "daily_uu": 300_000_000})
     bench.run(2_400)
     assert bench.snapshot()["basal_held"]
@@ -910,3 +910,43 @@ def test_a_pump_at_rest_publishes_once_a_second_and_any_news_at_once() -> None:
     seen = [one["bolus"]["issued_steps"] for one in bench.snapshots[before:] if one["bolus"]]
     assert len(seen) > 20
     assert max(seen) > 50
+
+
+def test_f23_a_configuration_of_which_one_bit_has_changed_is_named_and_nothing_is_delivered() -> (
+    None
+):
+    """However sound it reads: who changed it on purpose says so, and resumes."""
+    bench = VirtualBench()
+    bench.run(60)
+    bench.stop_pump()
+    before = bench.truth_steps
+    bench.config_sha256 = "0" * 63 + "1"
+    bench.start_pump()
+    bench.run(30)
+    assert bench.state == "faulted"
+    assert bench.truth_steps == before
+    (alarm,) = [one for one in bench.snapshot()["alarms"] if one["name"] == "Configuration changed"]
+    assert alarm["priority"] == "high"
+    assert "not that of the last start" in alarm["text"]
+    with pytest.raises(Refusal, match="not acknowledged"):
+        bench.ask("resume")
+    bench.ask("alarms.acknowledge", number=None)
+    assert bench.ask("resume")["state"] == "running"
+    bench.stop_pump()
+    bench.start_pump()
+    bench.run(30)
+    assert bench.state == "running", "it is that of the last start now"
+
+
+def test_f23_a_changed_configuration_stays_an_alarm_over_another_start() -> None:
+    bench = VirtualBench()
+    bench.stop_pump()
+    bench.config_sha256 = "1" * 64
+    bench.start_pump()
+    bench.run(30)
+    bench.stop_pump()
+    bench.start_pump()
+    bench.run(30)
+    assert bench.state == "faulted"
+    with pytest.raises(Refusal, match="configuration is not that of the last start"):
+        bench.ask("resume")

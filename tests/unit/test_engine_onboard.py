@@ -160,3 +160,28 @@ def test_what_was_counted_and_is_not_confirmed_at_the_end_is_taken_off_again() -
     take("closed", 3, **bolus, **end, **steps)
     assert placed() == [(25, 27), (0, 23), (0, 4)]
     assert (book.placed, book.kinds) == ({}, {})
+
+
+def test_f31_f33_what_is_on_board_knows_nothing_of_the_wall_clock() -> None:
+    # 2027-03-27 23:00 in Berlin: summer time begins three hours later.
+    begins_ns = 1_806_184_800 * 10**9
+    moved = pump(basal_uu_per_h=1_000_000, zone="Europe/Berlin", start_utc_ns=begins_ns)
+    plain = pump(basal_uu_per_h=1_000_000, start_utc_ns=begins_ns)
+    for bench in (moved, plain):
+        bench.ask("temp.start", kind="percent", value=200, duration_s=7_200)
+        bench.bolus("3")
+    happens = (
+        lambda: moved.set_wall(-3_600),
+        lambda: moved.set_zone("Australia/Sydney"),
+        lambda: moved.set_zone("Europe/Berlin"),
+        lambda: moved.set_wall(86_400 + 3_600),
+    )
+    for happen in happens:
+        for bench in (moved, plain):
+            bench.run(1_800)
+        happen()
+        there, here = iob(moved), iob(plain)
+        assert there["bolus"] == pytest.approx(here["bolus"], abs=10_000)
+        assert there["basal"] == pytest.approx(here["basal"], abs=2 * LEASE_UU)
+    assert there["bolus"] > 1_000_000
+    assert moved.snapshot()["clock"]["offset_s"] == 7_200, "summer time has begun"

@@ -23,8 +23,7 @@ def test_sr_26_f59_an_occlusion_stops_the_bolus_and_what_a_release_lets_go_is_no
     held_nl = bench.plant.status(bench.now_ns)["stored_nl"]
     dose = bench.dose(request_id)
     assert (dose["outcome"], dose["confirmed_steps"]) == ("fault", stopped_steps)
-    (row,) = [one.entry.body for one in bench.rows("line")]
-    assert row["event"] == "blocked"
+    (row,) = [one.entry.body for one in bench.rows("line") if one.entry.body["event"] == "blocked"]
     assert row["held_uu"] / 100 == pytest.approx(held_nl, rel=0.05)
     assert bench.snapshot()["held_back_uu"] / 100 == pytest.approx(held_nl, rel=0.05)
     alarm = bench.snapshot()["alarms"][0]
@@ -68,7 +67,9 @@ def test_sr_27_three_occlusions_and_restarts_within_10_min_lock_delivery_until_r
             bench.ask("resume")
         except Refusal as refusal:
             refused = refusal.reasons
-    assert refused == ("delivery is locked after three occlusions within 10 min: pumpctl rearm",)
+    assert refused == (
+        "delivery is locked after three alarms and restarts within 10 min: pumpctl rearm",
+    )
     assert bench.snapshot()["locked"]
     bench.kill_pump()  # a restart is no way around it
     bench.start_pump()
@@ -83,6 +84,47 @@ def test_sr_27_three_occlusions_and_restarts_within_10_min_lock_delivery_until_r
     assert bench.ask("resume")["state"] == "running"
     with pytest.raises(Refusal, match="not locked"):
         bench.ask("rearm")
+    bench.close()
+
+
+def test_sr_27_any_alarm_that_stops_delivery_counts_and_a_stop_by_a_person_does_not() -> None:
+    bench = VirtualBench(basal_uu_per_h=1_000_000)
+    for blow in (bench.kill_stepper, bench.kill_pump, lambda: bench.force(12_500)):
+        bench.ask("suspend")
+        bench.ask("resume")
+        blow()
+        bench.run(1)
+        if bench.pump is None:
+            bench.start_pump()
+        bench.run_until(lambda: bench.state == "faulted", 20)
+        assert bench.snapshot()["locked"] is (blow not in (bench.kill_stepper, bench.kill_pump))
+        bench.force(500)
+        bench.ask("alarms.acknowledge", number=None)
+        if not bench.snapshot()["locked"]:
+            bench.ask("resume")
+    with pytest.raises(Refusal, match="three alarms and restarts"):
+        bench.ask("resume")
+    bench.ask("rearm")
+    assert bench.ask("resume")["state"] == "running"
+    bench.close()
+
+
+def test_sr_26_the_release_of_a_line_is_watched_for_over_a_restart() -> None:
+    bench = VirtualBench(basal_uu_per_h=0)
+    bench.force(12_500)
+    bench.run(1)
+    bench.kill_pump()
+    bench.start_pump()
+    bench.run_until(lambda: bench.state == "faulted", 20)
+    bench.force(12_000)
+    bench.run(1)
+    assert bench.snapshot()["held_back_uu"] > 300_000
+    for _ in range(8):
+        bench.force(900)
+        bench.run(1)
+    released = [row.entry.body for row in bench.rows("line")][-1]
+    assert (released["event"], released["from_mn"], released["to_mn"]) == ("released", 12_500, 900)
+    assert bench.snapshot()["held_back_uu"] is None
     bench.close()
 
 

@@ -18,6 +18,12 @@ class Reminding(Room):
         super().__init__(**changed)
         self.desks = [RemindersDesk(self.c, self.alarms)]
 
+    def restart(self, off_s: int, **changed: Any) -> None:
+        super().restart(off_s, **changed)
+        self.desks = [RemindersDesk(self.c, self.alarms)]
+        self.c.write([self.c.entry("start", {})])
+        self.turn()
+
     def set(self, **given: Any) -> dict[str, Any]:
         return self.ask("reminders.set", **{**NONE, **given})
 
@@ -160,3 +166,96 @@ def test_what_is_set_is_kept_and_what_is_not_named_stays() -> None:
     shown = room.ask("reminders.show")["reminders"]
     assert (shown["glucose_min"], shown["site_days"]) == (90, 3)
     assert shown["personal"] == [{"at_min": 5, "name": "walk"}]
+
+
+# ---------------------------------------------------------------------- over a restart
+
+
+def test_what_fell_due_while_the_pump_was_off_is_said_once_as_late_with_its_time() -> None:
+    room = Reminding()
+    at = (room.clock_min + 30) % 1_440
+    meal = {"from_min": at - 20, "to_min": at + 10}
+    room.set(personal=[{"at_min": at, "name": "walk"}], meals=[meal])
+    room.restart(off_s=5 * 3_600)
+    room.run(5)
+    told = f"{at // 60:02d}:{at % 60:02d}"
+    end = f"{(at + 10) // 60:02d}:{(at + 10) % 60:02d}"
+    assert sorted(room.texts()) == [
+        f"no bolus in the 30 min up to {end} (late: the pump was off)",
+        f"walk (late: it was for {told}, and the pump was off)",
+    ]
+    room.acknowledge()
+    room.restart(off_s=60)
+    room.run(600)
+    assert room.standing() == []
+
+
+def test_a_day_off_says_each_reminder_once_and_a_set_clock_or_an_unset_one_says_none() -> None:
+    room = Reminding()
+    room.set(personal=[{"at_min": (room.clock_min + 30) % 1_440, "name": "walk"}])
+    room.restart(off_s=3 * DAY_S)
+    room.run(5)
+    assert len(room.texts()) == 1
+    room.acknowledge()
+    room.run(5)
+    assert room.standing() == []
+    back = Reminding()
+    back.set(personal=[{"at_min": (back.clock_min + 30) % 1_440, "name": "walk"}])
+    back.wall_ns -= DAY_S * NS_PER_S
+    back.restart(off_s=3_600)
+    back.run(5)
+    assert back.standing() == []
+
+
+def test_a_check_of_glucose_that_fell_due_while_the_pump_was_off_comes_late_and_only_once() -> None:
+    room = Reminding()
+    room.set(glucose_min=60)
+    room.bolus("a")
+    due = (room.clock_min + 60) % 1_440
+    room.restart(off_s=4 * 3_600, boot_id="boot-2")
+    room.run(5)
+    (text,) = room.texts()
+    assert f"(late: it was for {due // 60:02d}:{due % 60:02d}" in text
+    room.acknowledge()
+    room.restart(off_s=60, boot_id="boot-3")
+    room.run(3_600, 20)
+    assert room.standing() == []
+
+
+def test_a_snooze_goes_on_over_a_restart_and_an_answered_site_stays_quiet() -> None:
+    room = Reminding()
+    room.set(site_days=1, site_at_min=room.clock_min, personal=[])
+    room.new_site()
+    room.run(DAY_S + 60, 60)
+    assert room.standing() == ["Change the site"]
+    room.acknowledge()
+    room.restart(off_s=600)
+    room.run(600, 20)
+    assert room.standing() == []
+    room.set(personal=[{"at_min": (room.clock_min + 1) % 1_440, "name": "walk"}])
+    room.run(90)
+    assert room.ask("reminders.snooze", minutes=30) == {"snoozed": 1}
+    room.restart(off_s=600)
+    room.run(60)
+    assert room.standing() == []
+    room.run(1_200, 20)
+    assert room.texts() == ["walk"]
+
+
+def test_a_reminder_that_waits_for_another_is_not_lost_by_a_restart() -> None:
+    room = Reminding()
+    at = (room.clock_min + 5) % 1_440
+    room.set(personal=[{"at_min": at, "name": "walk"}, {"at_min": at, "name": "drink"}])
+    room.run(400, 10)
+    room.restart(off_s=60)
+    said = room.texts()
+    room.acknowledge()
+    room.run(10)
+    assert [*said, *room.texts()] == ["walk", "drink"]
+
+
+def test_a_reminder_that_nobody_answers_for_weeks_waits_once() -> None:
+    room = Reminding()
+    room.set(personal=[{"at_min": (room.clock_min + 1) % 1_440, "name": "walk"}])
+    room.run(20 * DAY_S, 1_800)
+    assert len(room.c.book.reminders_due) == 1

@@ -36,10 +36,11 @@ class Unit(configparser.RawConfigParser):
 
 
 def analyze(*words: str) -> subprocess.CompletedProcess[str]:
-    if shutil.which("systemd-analyze") is None:
+    program = shutil.which("systemd-analyze")
+    if program is None:
         pytest.skip("NOT RUN: needs systemd-analyze; apt-get install systemd")
     return subprocess.run(
-        ["systemd-analyze", "--no-pager", *words],
+        [program, "--no-pager", *words],
         capture_output=True,
         text=True,
         timeout=30,

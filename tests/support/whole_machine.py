@@ -1,0 +1,329 @@
+"""A whole Debian with systemd in QEMU, worked from outside through its guest agent.
+
+The disk is a throw-away layer over the cached image of ``tools/vm_image.sh``; two others hold what
+``install.sh prepare`` made, and the sources. No network. ``cut`` is a power cut: the emulator is
+killed, and the disk holds what the guest had written to it, and nothing of what it had not.
+"""
+
+import base64
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+PARTS = (
+    "appliance", "drivers", "ui", "systemd", "docs", "requirements", "tools",
+    "pyproject.toml", "install.sh", "README.md", "CHANGELOG.md", "LICENSE",
+)  # fmt: skip
+UP_S = 600.0
+_PROBE_S = 10.0
+
+
+class GuestFailed(AssertionError):
+    """A command in the guest ended with another status than it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command of the guest said, and its status."""
+
+    status: int
+    out: str
+
+
+def lacking() -> str:
+    """Return what is missing to run a machine here, with what would bring it; else nothing."""
+    if os.geteuid() != 0:
+        return "needs root, which makes the disk: sudo ./install.sh test --vm"
+    missing = [
+        package
+        for program, package in (
+            ("qemu-system-x86_64", "qemu-system-x86"),
+            ("qemu-img", "qemu-utils"),
+            ("mmdebstrap", "mmdebstrap"),
+        )
+        if shutil.which(program) is None
+    ]
+    return f"needs {' '.join(missing)}; apt-get install {' '.join(missing)}" if missing else ""
+
+
+def image_of(suite: str) -> Path:
+    """Return the folder of the suite's image, made now where it is missing or old (minutes)."""
+    done = subprocess.run(
+        [ROOT / "tools" / "vm_image.sh", suite],
+        capture_output=True,
+        text=True,
+        timeout=3_000,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"no image of {suite}:\n{done.stderr[-4_000:]}")
+    return Path(done.stdout.strip().splitlines()[-1])
+
+
+@cache
+def accelerator_for(image: Path) -> str:
+    """Return "kvm" where a kernel says something under it within seconds, else "tcg".
+
+    A ``/dev/kvm`` that is there may still emulate the BIOS instruction by instruction, for hours.
+    """
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "tcg"
+    probe = subprocess.Popen(
+        [
+            *("qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-m", "256", "-no-reboot"),
+            *("-display", "none", "-vga", "none", "-nic", "none", "-monitor", "none"),
+            *("-kernel", image / "vmlinuz", "-append", "console=ttyS0 panic=-1"),
+            *("-serial", "stdio"),
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert probe.stdout is not None
+    try:
+        ready, _, _ = select.select([probe.stdout], [], [], _PROBE_S)
+        return "kvm" if ready and probe.stdout.read(1) else "tcg"
+    finally:
+        probe.kill()
+        probe.wait()
+        probe.stdout.close()
+
+
+def sources_disk(path: Path) -> None:
+    """Write the project's own files as an ext4 disk."""
+    tree = path.with_suffix(".tree")
+    shutil.rmtree(tree, ignore_errors=True)
+    for part in PARTS:
+        source, target = ROOT / part, tree / part
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            shutil.copytree(source, target, ignore=ignored)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    subprocess.run(
+        [*("mke2fs", "-q", "-t", "ext4", "-L", "sources", "-d"), tree, path, "64M"], check=True
+    )
+    shutil.rmtree(tree)
+
+
+class Machine:
+    """One machine; its disk stays from start to start."""
+
+    def __init__(self, suite: str, folder: Path) -> None:
+        self.suite = suite
+        self._folder = folder
+        self._image = image_of(suite)
+        self._disk = folder / "disk.qcow2"
+        self._sources = folder / "sources.raw"
+        self._agent_path = folder / "agent.sock"
+        self._oracle_path = folder / "oracle"
+        self.console = folder / "console.log"
+        self._qemu: subprocess.Popen[bytes] | None = None
+        self._agent: socket.socket | None = None
+        self._pending = b""
+        self.accelerator = accelerator_for(self._image)
+        sources_disk(self._sources)
+        subprocess.run(
+            [
+                *("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw"),
+                *("-b", self._image / "disk.raw", self._disk),
+            ],
+            check=True,
+        )
+
+    # -------------------------------------------------------------- power
+
+    def start(self) -> None:
+        """Switch it on and wait until it is up."""
+        self._power_on()
+        self.wait_up()
+
+    def _power_on(self) -> None:
+        self._agent_path.unlink(missing_ok=True)
+        words: list[str | Path] = [
+            *("qemu-system-x86_64", "-accel", self.accelerator, "-m", "1024", "-smp", "2"),
+            *("-display", "none", "-vga", "none", "-nic", "none", "-monitor", "none"),
+            *("-kernel", self._image / "vmlinuz", "-initrd", self._image / "initrd"),
+            *("-append", "console=ttyS0 root=/dev/vda rw panic=-1 quiet systemd.show_status=0"),
+            *("-drive", f"file={self._disk},format=qcow2,if=virtio,cache=writeback"),
+            *("-drive", f"file={self._image}/prepared.raw,format=raw,if=virtio,read-only=on"),
+            *("-drive", f"file={self._sources},format=raw,if=virtio,read-only=on"),
+            *("-device", "i6300esb", "-action", "watchdog=reset"),
+            *(
+                "-device",
+                "virtio-serial",
+                "-device",
+                "virtserialport,chardev=qga,name=org.qemu.guest_agent.0",
+            ),
+            *("-chardev", f"socket,id=qga,path={self._agent_path},server=on,wait=off"),
+            *("-device", "virtserialport,chardev=oracle,name=oracle"),
+            *("-chardev", f"file,id=oracle,path={self._oracle_path},append=on"),
+            *("-serial", f"file:{self.console}"),
+        ]
+        if self.accelerator == "kvm":
+            words += ["-cpu", "host"]
+        self._qemu = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+
+    def wait_up(self, timeout_s: float = UP_S) -> None:
+        """Wait until systemd has started what is to be started. Raises TimeoutError."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError, TimeoutError, GuestFailed):
+                self._connect()
+                state = self.sh("systemctl is-system-running || true", timeout_s=10.0).out.strip()
+                if state in ("running", "degraded"):
+                    return
+            time.sleep(0.2)
+        raise TimeoutError(f"not up within {timeout_s:.0f} s; see {self.console}")
+
+    def reboot(self) -> None:
+        """Restart it as a person would, and wait until it is up again."""
+        before = self.boot_id()
+        self.sh("systemctl --no-block reboot", check=False)
+        self.wait_for_another_boot(before)
+
+    def wait_for_another_boot(self, boot_id: str, timeout_s: float = UP_S) -> None:
+        """Wait until it is up, in another boot than ``boot_id``. Raises TimeoutError."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError, TimeoutError, GuestFailed):
+                self.wait_up(max(1.0, deadline - time.monotonic()))
+                if self.boot_id() != boot_id:
+                    return
+            time.sleep(0.2)
+        raise TimeoutError(f"no other boot within {timeout_s:.0f} s; see {self.console}")
+
+    def boot_id(self) -> str:
+        return self.sh("cat /proc/sys/kernel/random/boot_id").out.strip()
+
+    def cut(self) -> None:
+        """Cut the power."""
+        self._hang_up()
+        if self._qemu is not None:
+            self._qemu.send_signal(signal.SIGKILL)
+            self._qemu.wait()
+            self._qemu = None
+
+    def _hang_up(self) -> None:
+        if self._agent is not None:
+            self._agent.close()
+            self._agent = None
+        self._pending = b""
+
+    # -------------------------------------------------------------- the guest agent
+
+    def _connect(self) -> None:
+        self._hang_up()
+        agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        agent.settimeout(5.0)
+        try:
+            agent.connect(str(self._agent_path))
+            self._agent = agent
+            token = time.monotonic_ns() % 2**31
+            # The byte 0xff has the agent forget half a request of an earlier connection.
+            agent.sendall(
+                b"\xff"
+                + json.dumps(
+                    {"execute": "guest-sync-delimited", "arguments": {"id": token}}
+                ).encode()
+                + b"\n"
+            )
+            while b"\xff" not in self._pending:
+                self._more()
+            self._pending = self._pending.rpartition(b"\xff")[2]
+            if self._line() != {"return": token}:
+                raise OSError("the agent answers something else")
+        except BaseException:
+            self._hang_up()
+            raise
+
+    def _more(self) -> None:
+        assert self._agent is not None
+        data = self._agent.recv(65_536)
+        if not data:
+            raise ConnectionResetError("the agent has gone")
+        self._pending += data
+
+    def _line(self) -> dict[str, Any]:
+        while b"\n" not in self._pending:
+            self._more()
+        line, _, self._pending = self._pending.partition(b"\n")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def _call(self, verb: str, **arguments: object) -> Any:
+        if self._agent is None:
+            self._connect()
+        assert self._agent is not None
+        try:
+            self._agent.sendall(
+                json.dumps({"execute": verb, "arguments": arguments}).encode() + b"\n"
+            )
+            found = self._line()
+        except OSError:
+            self._hang_up()
+            raise
+        if "return" not in found:
+            raise OSError(f"{verb}: {found}")
+        return found["return"]
+
+    def begin(self, script: str) -> int:
+        """Start a script in the guest, as root; return its number for ``end``."""
+        found = self._call(
+            "guest-exec",
+            **{
+                "path": "/bin/bash",
+                "arg": ["-c", f"exec 2>&1; {script}"],
+                "env": [
+                    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                    "HOME=/root",
+                    "LC_ALL=C.UTF-8",
+                ],
+                "capture-output": True,
+            },
+        )
+        return int(found["pid"])
+
+    def end(self, number: int, timeout_s: float = 60.0) -> Said:
+        """Wait for a script that was begun. Raises TimeoutError."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            found = self._call("guest-exec-status", pid=number)
+            if found["exited"]:
+                raw = base64.b64decode(found.get("out-data", ""))
+                return Said(found.get("exitcode", -1), raw.decode("utf-8", "replace"))
+            time.sleep(0.02)
+        raise TimeoutError(f"a script did not end within {timeout_s:.0f} s")
+
+    def sh(self, script: str, *, timeout_s: float = 60.0, check: bool = True) -> Said:
+        """Run a script in the guest, as root. Raises GuestFailed where it fails and ``check``."""
+        said = self.end(self.begin(script), timeout_s)
+        if check and said.status != 0:
+            raise GuestFailed(f"status {said.status}: {script}\n{said.out[-4_000:]}")
+        return said
+
+    def json(self, script: str) -> Any:
+        """Run a script and return the JSON that it prints."""
+        return json.loads(self.sh(script).out)
+
+    # -------------------------------------------------------------- the oracle's line
+
+    def oracle(self) -> list[str]:
+        """Return the whole lines that the guest has written to its port ``oracle``."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._oracle_path.read_text("utf-8", "replace").split("\n")[:-1]
+        return []

@@ -199,7 +199,7 @@ class HoldButton(Touchable, Surface):
             self.dispatch("on_let_go")
 
     def _fill_up(self, _dt: float) -> None:
-        if not self.enabled:
+        if not self.enabled or not self.is_shown():
             self.down = False
             return
         self.filled = min(1.0, (now_s() - self._since_s) / self.hold_s)

@@ -20,6 +20,7 @@ from ui.widgets.drawing import Drawing, SiteMap, Tank
 from ui.widgets.fields import Fields, FormField
 from ui.widgets.graph import TherapyGraph
 from ui.widgets.icon import Icon
+from ui.widgets.letters import LetterPad
 from ui.widgets.pad import NumberPad
 from ui.widgets.plain import BenchMark, Card, ListRow, Surface, Text
 from ui.widgets.prose import Prose
@@ -42,6 +43,7 @@ __all__ = [
     "HoldButton",
     "Icon",
     "Key",
+    "LetterPad",
     "ListRow",
     "NumberPad",
     "Prose",

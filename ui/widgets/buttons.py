@@ -85,14 +85,18 @@ class Touchable(Widget):
         return True
 
     def on_touch_up(self, touch: MotionEvent) -> bool:
-        """Fire where the finger is still upon it."""
+        """Fire where the finger is still upon it, and it is still on the screen."""
         if touch.grab_current is not self:
             return False
         touch.ungrab(self)
         was_down, self.down = self.down, False
-        if was_down and self.enabled and not self.at_once:
+        if was_down and self.enabled and not self.at_once and self.is_shown():
             self.dispatch("on_press")
         return True
+
+    def is_shown(self) -> bool:
+        """Return whether it is part of what the window shows: an alarm may have taken its place."""
+        return self.get_root_window() is not None
 
     def on_press(self) -> None:
         """Be pressed."""
@@ -195,7 +199,7 @@ class HoldButton(Touchable, Surface):
             self.dispatch("on_let_go")
 
     def _fill_up(self, _dt: float) -> None:
-        if not self.enabled:
+        if not self.enabled or not self.is_shown():
             self.down = False
             return
         self.filled = min(1.0, (now_s() - self._since_s) / self.hold_s)

@@ -9,6 +9,7 @@ and did not come out; *held back, as said* is what the pump estimates from the p
 
 from __future__ import annotations
 
+import argparse
 import math
 import random
 from dataclasses import dataclass
@@ -115,6 +116,7 @@ def words(seconds: float) -> str:
 
 def main() -> None:
     """Print the table for docs/performance.md."""
+    argparse.ArgumentParser(prog="python -m benchmarks.occlusion", description=__doc__).parse_args()
     print("| delivery | tubing, nL/kPa | time to alarm | missed | held back, as said |")
     print("|---|---|---|---|---|")
     for rate_uu_per_h, bolus in [(0, "5"), *((rate, "") for rate in reversed(RATES_UU_PER_H))]:

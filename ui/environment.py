@@ -25,6 +25,20 @@ _INPUTS: Mapping[Display, Mapping[str, str]] = {
 _SLACK_DPI = 96  # the theme has the true one; Kivy's own lengths are not used
 
 
+def panels_card(drm: Path = Path("/sys/class/drm")) -> int | None:
+    """Return the number of the graphics card that has a screen: a panel before a monitor, or None.
+
+    On a Pi 5 the panel is a card of its own, and its number changes from start to start; SDL would
+    take the first card, and fail.
+    """
+    found = []
+    for status in sorted(drm.glob("card*-*/status")):
+        card, _, connector = status.parent.name.partition("-")
+        if status.read_text().strip() == "connected":
+            found.append((not connector.startswith("DSI"), int(card.removeprefix("card"))))
+    return min(found)[1] if found else None
+
+
 def prepare(
     panel: Panel,
     display: Display,
@@ -53,6 +67,9 @@ def prepare(
         KIVY_METRICS_FONTSCALE="1",
         SDL_VIDEODRIVER=display,
     )
+    card = panels_card() if display == "KMSDRM" else None
+    if card is not None:
+        environment["SDL_KMSDRM_DEVICE_INDEX"] = str(card)
     from kivy.config import Config
 
     logging.getLogger("kivy").setLevel(logging.WARNING)

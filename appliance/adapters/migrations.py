@@ -10,21 +10,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 from pathlib import Path
 
+from appliance.adapters.lean import without
 from appliance.domain.history import APPLICATION_ID
 
-# sqlite-utils takes in pandas and numpy where it finds them, for types that no row here has: half a
-# second of a start, and 60 MiB of `pumpd`.
-_UNWANTED = [name for name in ("pandas", "numpy") if name not in sys.modules]
-for _name in _UNWANTED:
-    sys.modules[_name] = None  # type: ignore[assignment]  # to an import it is not there
-try:
+# It takes in pandas and numpy for types that no row here has: half a second of a start, and 60 MiB.
+with without("pandas", "numpy"):
     from sqlite_utils import Database, Migrations
-finally:
-    for _name in _UNWANTED:
-        del sys.modules[_name]
 
 LEDGER = Migrations("benchpump-ledger")
 

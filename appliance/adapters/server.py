@@ -7,7 +7,6 @@ handler's.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import fcntl
 import logging
@@ -23,10 +22,14 @@ from typing import Any, Protocol, TypeAlias, cast
 
 from pydantic import BaseModel, ValidationError
 
+from appliance.adapters.lean import without
 from appliance.client import wire
 from appliance.client.messages import HelloParams, Method, Nothing, Role, reasons_of
 from appliance.client.wire import Code
 from appliance.errors import AlreadyRunning, ProtocolFault
+
+with without("ssl"):  # the sockets here are the machine's own, and TLS is 4 MiB
+    import asyncio
 
 __all__ = [
     "ALL_ROLES",

@@ -92,7 +92,7 @@ def resume(session: Session) -> None:
 @with_dir
 @click.pass_obj
 def rearm(session: Session) -> None:
-    """Let delivery resume after three occlusions within 10 minutes have locked it."""
+    """Let delivery resume after three alarms and restarts within 10 minutes have locked it."""
     with session.pump() as pump:
         pump.rearm()
     click.echo(f"{BENCH}  re-armed: pumpctl resume")

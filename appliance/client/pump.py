@@ -526,7 +526,7 @@ class PumpClient:
         self._rpc.call("cartridge.finish", CartridgeFinishParams(site=site))
 
     def rearm(self) -> None:
-        """Let delivery resume after three occlusions within 10 min have locked it (SR-27)."""
+        """Let delivery resume after three alarms and restarts have locked it (SR-27)."""
         self._rpc.call("rearm", Nothing())
 
     def silence(self) -> int:

@@ -20,6 +20,7 @@ from appliance.engine import messages as m
 from appliance.errors import PumpError
 from appliance.simulate.oracle import Broken, Oracle
 from appliance.simulate.scenario import BolusTable, Often, Scenario, TempTable
+from appliance.simulate.therapy import Course, Decide, Therapy, controller
 from appliance.simulate.world import World
 from appliance.verify.audit import Audit, Truth, audit
 
@@ -75,6 +76,7 @@ class Report:
     real_s: float = 0.0
     violations: list[str] = field(default_factory=list)
     audit: Audit | None = None
+    courses: dict[str, Course] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -344,11 +346,17 @@ def run(
     pulses: bool = False,
     keep: Path | None = None,
     progress: Progress | None = None,
+    beside: Path | None = None,
 ) -> Report:
     """Run a scenario to its end, or to the first requirement that breaks.
 
-    ``keep`` is where the ledger goes at the end; ``progress`` hears the share that is done.
+    ``keep`` is where the ledger goes at the end; ``progress`` hears the share that is done;
+    ``beside`` is the folder in which a controller's file is looked for. Raises BadConfiguration
+    where it is none.
     """
+    decide = None
+    if scenario.controller is not None:
+        decide = controller((beside or Path()) / scenario.controller.file)
     seed = scenario.seed if seed is None else seed
     days = scenario.days if days is None else days
     report = Report(scenario.name, seed, days, "pulse" if pulses else "edge")
@@ -371,7 +379,7 @@ def run(
         )
         world = World(scenario, SqliteLedger(path), oracle, pulses=pulses)
         try:
-            _play(world, scenario, seed, days, report, progress)
+            _play(world, scenario, seed, days, report, progress, decide)
         except Broken as broken:
             at_s = (broken.at_ns - world.began_ns) / NS_PER_S
             report.violations.append(f"at {at_s:.3f} s: {broken}")
@@ -422,16 +430,22 @@ def _play(
     days: float,
     report: Report,
     progress: Progress | None,
+    decide: Decide | None,
 ) -> None:
     user = User(world, scenario)
+    therapy = _therapy(world, user, scenario, seed, decide)
     report.boluses, report.refusals, report.others = user.counts, user.reasons, user.others
     end_ns = int(days * DAY_NS)
     _write_script(world, user, scenario, random.Random(seed), end_ns)  # noqa: S311
     world.at(0, user.begin)
+    if therapy is not None:
+        world.at(0, therapy.begin)
     for piece in range(1, _PIECES + 1):
         world.run_to(end_ns * piece // _PIECES)
         if progress is not None:
             progress(piece / _PIECES)
+    if therapy is not None:
+        report.courses = therapy.results()
     if scenario.disturbed:
         world.disturb()
         world.plant.clear("all", world.plant_ns)
@@ -445,6 +459,24 @@ def _play(
     else:
         raise Broken("liveness", "pumpd does not end", world.plant_ns)
     world.oracle.finish(world.plant_ns)
+
+
+def _therapy(
+    world: World, user: User, scenario: Scenario, seed: int, decide: Decide | None
+) -> Therapy | None:
+    if scenario.patient is None:
+        return None
+    silent = scenario.controller.silent_from if scenario.controller else None
+    return Therapy(
+        world,
+        scenario.patient,
+        scenario.injections,
+        seed=seed,
+        zone_ahead_ns=0,
+        decide=decide,
+        silent_from_ns=silent,
+        bolus=user.bolus,
+    )
 
 
 def _write_script(

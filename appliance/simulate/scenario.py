@@ -251,6 +251,50 @@ class PressTable(_Table):
     ms: Annotated[int, Field(ge=1, le=60_000)] = 100
 
 
+class MealTable(_Table):
+    """What the patient eats each day, at a local time; between two amounts where they differ."""
+
+    daily: MinuteOfDay
+    carbs_g: Annotated[float, Field(ge=1, le=300)]
+    up_to_g: Annotated[float, Field(ge=1, le=300)] | None = None
+
+
+class ExerciseTable(_Table):
+    """How the patient moves each day, from a local time on."""
+
+    daily: MinuteOfDay
+    minutes: Annotated[float, Field(ge=1, le=600)]
+    beats_over_rest: Annotated[float, Field(ge=1, le=120)]
+
+
+class PatientTable(_Table):
+    """A virtual patient behind the needle, and how its meals are dosed for."""
+
+    person: Literal["adult", "child", "resistant", "teenager"] = "adult"
+    start_mg_dl: Annotated[float, Field(ge=60, le=250)] = 110.0
+    noise: Annotated[float, Field(ge=0, le=2)] = 1.0
+    carb_ratio_mg_per_u: Annotated[int, Field(ge=1_000, le=150_000)] = 14_000
+    sensitivity_mg_dl_per_u: Annotated[int, Field(ge=1, le=400)] = 50
+    target_mg_dl: Annotated[int, Field(ge=60, le=250)] = 110
+    announced_percent: Annotated[int, Field(ge=0, le=200)] = 100
+    protection: Literal["off", "low", "predictive", "before-low"] = "off"
+    meal: list[MealTable] = []
+    exercise: list[ExerciseTable] = []
+
+
+class ControllerTable(_Table):
+    """An outside algorithm: a Python file beside the scenario, with ``decide(seen)``."""
+
+    file: Annotated[str, Field(min_length=1, max_length=200)]
+    silent_from: Instant | None = None
+
+
+class InjectionsTable(_Table):
+    """The same patient on injections, beside the pump."""
+
+    long_acting_uu: Annotated[int, Field(ge=500_000, le=100_000_000)]
+
+
 class Scenario(_Table):
     """The whole file."""
 
@@ -276,6 +320,9 @@ class Scenario(_Table):
     freeze: list[FreezeTable] = []
     disk_stall: list[DiskStallTable] = []
     press: list[PressTable] = []
+    patient: PatientTable | None = None
+    controller: ControllerTable | None = None
+    injections: InjectionsTable | None = None
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Scenario:
@@ -309,6 +356,9 @@ class Scenario(_Table):
 def _unfit(one: Scenario) -> list[str]:
     """List the values that do not go together, or that other rooms have rules for."""
     faults: list[str] = []
+    for name in ("controller", "injections"):
+        if getattr(one, name) is not None and one.patient is None:
+            faults.append(f"{name}: there is no patient in this scenario")
     try:
         one.mechanics.ratio()
     except BadMechanics as bad:

@@ -132,6 +132,15 @@ class World(VirtualBench):
         """Return the time since the pump was set up."""
         return self.plant_ns - self.began_ns
 
+    @property
+    def concentration_u_per_ml(self) -> int:
+        """Return how much insulin a millilitre holds."""
+        return self._scenario.mechanics.concentration_u_per_ml
+
+    def out_nl(self) -> float:
+        """Return what has left the needle."""
+        return float(self.plant.status(self.plant_ns)["volume_nl"])
+
     # ------------------------------------------------------------------ what a script does
 
     def at(self, since_ns: int, action: Action) -> None:

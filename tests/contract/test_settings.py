@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, MaxLen
 from bench_pump import BenchPump, Wire, bench_pump
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -161,7 +161,8 @@ def impossible(info: FieldInfo) -> list[Any]:
     elif "bool" in kinds:
         wrong += [1, "true"]
     elif "str" in kinds or "Literal" in kinds:
-        wrong += [7, "x" * 400]
+        longest = [one.max_length for one in info.metadata if isinstance(one, MaxLen)]
+        wrong += [7, *("x" * (most + 1) for most in longest)]
     return wrong
 
 
@@ -180,12 +181,12 @@ def sound(method: str) -> dict[str, Any]:
         elif "list" in kinds:
             said[name] = [{"start_min_of_day": 0, "rate_uu_per_h": 1_000_000}]
         elif "int" in kinds:
-            said[name] = 1
+            said[name] = max([1, *(one.ge for one in info.metadata if isinstance(one, Ge))])
         elif "bool" in kinds:
             said[name] = True
         elif "Literal" in kinds:
             said[name] = get_args(info.annotation)[0]
-        elif name == "request_id":
+        elif name in ("request_id", "id"):
             said[name] = "123e4567-e89b-12d3-a456-426614174000"
         else:
             said[name] = "271828"
@@ -215,3 +216,19 @@ def test_whatever_is_wrong_in_a_request_is_one_reason_with_field_value_and_range
     wire.close()
     assert tried > 100
     assert running.head() == before
+
+
+def test_sr_65_a_forgotten_pin_is_taken_away_with_its_file_and_by_nothing_else() -> None:
+    with bench_pump() as pump:
+        assert pump.pumpctl("pin", "set", BENCHPUMP_NEW_PIN="271828").exit_code == 0
+        refused = pump.pumpctl("pin", "set", "--forgotten", BENCHPUMP_NEW_PIN="314159")
+        assert (refused.exit_code, "wrong PIN" in refused.stderr) == (1, True)
+        pump.bench.pin = ""  # root has deleted the file
+        locked = pump.pumpctl("limits", "set", "--hourly", "12", BENCHPUMP_PIN="271828")
+        assert (locked.exit_code, "the PIN's file is gone" in locked.stderr) == (1, True)
+        assert pump.pumpctl("pin", "set", "--forgotten", BENCHPUMP_NEW_PIN="314159").exit_code == 0
+        words = ("limits", "set", "--hourly", "12")
+        assert pump.pumpctl(*words, BENCHPUMP_PIN="271828").exit_code == 1
+        assert pump.pumpctl(*words, BENCHPUMP_PIN="314159").exit_code == 0
+        events = [row.entry.body["event"] for row in pump.bench.rows("pin")]
+        assert "missing" in events

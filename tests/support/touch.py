@@ -38,6 +38,7 @@ Config.set("graphics", "maxfps", "120")  # a frame that is waited for comes soon
 from kivy.base import EventLoop  # noqa: E402
 from kivy.clock import Clock  # noqa: E402
 from kivy.core.window import Window  # noqa: E402
+from kivy.graphics.opengl import glFinish  # noqa: E402
 from kivy.lang import Builder  # noqa: E402
 from kivy.tests.common import UnitTestTouch  # noqa: E402
 from kivy.uix.widget import Widget  # noqa: E402
@@ -98,6 +99,7 @@ def frames(count: int = 1) -> None:
             Builder.sync()
         else:
             EventLoop.idle()
+        glFinish()  # software GL queues frames without bound; one that waits for all of them stalls
 
 
 class Finger:

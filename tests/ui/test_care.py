@@ -18,7 +18,7 @@ from ui.widgets import HoldButton, RowList
 from ui.widgets.buttons import Touchable
 from ui.words import words
 
-SPEED = 10
+SPEED = 3
 PIN = "271828"
 
 
@@ -34,6 +34,8 @@ def pump(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
 
 @pytest.fixture
 def hands(pump: RunningDemo) -> Iterator[Hands]:
+    with pump.pump() as asked:  # nothing of an earlier test, nor of a busy computer, stands
+        asked.acknowledge(None)
     with kiosk_on(pump.places) as one:
         one.sees(lambda: one.kiosk.state.contact, "contact")
         frames(3)
@@ -141,6 +143,7 @@ def confirms(hands: Hands) -> None:
 # --- the story ------------------------------------------------------------------------------------
 
 
+@pytest.mark.timeout(180)
 def test_sr_32_by_touch_from_an_empty_ledger_to_the_first_confirmed_microstep(
     hands: Hands, pump: RunningDemo
 ) -> None:
@@ -215,6 +218,8 @@ def test_sr_32_by_touch_from_an_empty_ledger_to_the_first_confirmed_microstep(
 def test_sr_32_letting_go_early_or_going_away_moves_nothing(
     hands: Hands, pump: RunningDemo
 ) -> None:
+    with pump.pump() as asked:
+        asked.resume()
     hands.kiosk.go("home")
     tap(hands, "cartridge")
     tap(hands, "prime")
@@ -265,14 +270,14 @@ def test_sr_65_settings_wait_for_the_pin_and_keep_what_the_pump_took(
     hands.sees_text("Settings are locked")
     types(hands, "999999")
     tap(hands, "take")
-    hands.sees_text("wrong PIN")
+    hands.sees_text("Wrong PIN")
     types(hands, PIN)
     tap(hands, "take")
     hands.sees_screen("settings")
     pick(hands, "max_bolus_uu")
     types(hands, "30")  # above the machine's ceiling: the pump says so, and nothing changes
     tap(hands, "take")
-    hands.sees_text("max_bolus_uu = 30000000")
+    hands.sees_text("Allowed are 0.05 U to 25.00 U.")
     types(hands, "7.5")
     tap(hands, "take")
     hands.sees_text("Saved.")
@@ -324,8 +329,10 @@ def test_a_fault_begins_and_ends_under_a_finger_and_the_log_has_its_alarm(
     hands.sees(lambda: value_of(hands, "fault readback_miss") == "ON", "and is shown")
     tap(hands, "clear")
     wait_for(lambda: pump.bench()["faults"] == {}, "all are over")
-    truth = pump.bench()["steps_forward"]
-    hands.sees(lambda: hands.reads(f"{truth:,}"), "the plant's own count")
+    hands.sees(
+        lambda: f"{pump.bench()['steps_forward']:,}" in [one.value for one in the_list(hands).rows],
+        "the plant's own count",
+    )
 
 
 def test_about_names_the_head_of_the_ledger_and_every_line_of_the_self_test(

@@ -1,5 +1,6 @@
 """Requirements and faults that no single room answers for: the whole pump on a virtual clock."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -88,3 +89,12 @@ def test_sr_44_only_the_clock_adapter_may_ask_for_the_time(tmp_path: Path) -> No
         "appliance/guard/planted.py",
         "drivers/planted.py",
     ]
+
+
+def test_every_test_that_the_features_name_is_there() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs/features.md").read_text()))
+    there: set[str] = set()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        there |= set(re.findall(r"def (test_\w+)", path.read_text()))
+    assert len(named) > 50
+    assert named - there == set()

@@ -15,11 +15,11 @@ import pytest
 
 from appliance.client.errors import NoPump
 from appliance.client.messages import SensorReading
+from appliance.domain.living import Exercise
 from appliance.errors import BadConfiguration, SourceFault
 from appliance.keeper.sources import Found, Place, credentials, kinds, make
 from appliance.keeper.sources.feeding import Feeder, FeederThread
 from appliance.keeper.sources.replay import read_readings
-from appliance.keeper.sources.virtual import Meals
 from appliance.ports import ClockQuality, ClockReading
 
 S = 1_000_000_000
@@ -383,6 +383,7 @@ def test_librelinkup_readings_are_those_of_the_patient_that_was_chosen(
 
         def __init__(self, email: str, password: str, api_url: object) -> None:
             assert (email, password) == ("a@b.c", "x")
+            assert api_url
 
         def authenticate(self) -> None:
             if Account.fails:
@@ -505,7 +506,6 @@ def test_without_a_bench_there_is_no_patient(place: Place) -> None:
 
 
 def test_exercise_goes_over_midnight() -> None:
-    day = Meals([], [{"at": "23:30", "minutes": 60, "beats_over_rest": 40}])
-    assert [day.beats(minute) for minute in (1_409, 1_410, 1_439, 0, 29, 30)] == [
-        0, 40, 40, 40, 40, 0,
-    ]  # fmt: skip
+    late = Exercise(1_410, 60, 40)
+    minutes = (1_409, 1_410, 1_439, 0, 29, 30)
+    assert [late.goes_on(one) for one in minutes] == [False, True, True, True, True, False]

@@ -37,8 +37,8 @@ SITES = (
     ("abdomen_lower_left", 0.585, 0.48),
     ("arm_right", 0.245, 0.62),
     ("arm_left", 0.755, 0.62),
-    ("thigh_right", 0.405, 0.26),
-    ("thigh_left", 0.595, 0.26),
+    ("thigh_right", 0.4, 0.26),
+    ("thigh_left", 0.6, 0.26),
 )
 """Places on the map of the body, from the front, and where they are drawn: 0 to 1, y upwards."""
 BEAKER = "beaker"

@@ -35,6 +35,8 @@ class Touchable(Widget):
     deaf_s = NumericProperty(0)
     at_once = BooleanProperty(False)
     again_s = NumericProperty(BUTTON_AGAIN_S)
+    chooses = BooleanProperty(False)
+    """Whether it only chooses: pressed twice it is what it was once."""
 
     __events__ = ("on_press",)
 

@@ -56,7 +56,7 @@ class Fields(GridLayout):
             card.tone, card.chosen = theme.colour(field.tone), field.chosen
 
     def _made(self, key: str) -> FormField:
-        card = FormField(key=key, again_s=0.1)
+        card = FormField(key=key, again_s=0.1, chooses=True)
         card.bind(on_press=lambda *_: self.dispatch("on_select", key))
         self.add_widget(card)
         return card

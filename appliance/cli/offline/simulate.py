@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # imported where they are used: engine and bench cost every o
     from appliance.simulate.run import Report
     from appliance.simulate.scenario import Scenario
     from appliance.simulate.swarm import SwarmReport
+    from appliance.simulate.therapy import Course
     from appliance.verify.audit import Audit
 
 
@@ -81,7 +82,15 @@ def simulate(
                 first = given.seed if seed is None else seed
                 _seeds(given, range(first, first + seeds), days, jobs or 1, as_json=as_json)
                 return
-            report = run(given, seed=seed, days=days, pulses=pulses, keep=ledger, progress=show)
+            report = run(
+                given,
+                seed=seed,
+                days=days,
+                pulses=pulses,
+                keep=ledger,
+                progress=show,
+                beside=scenario.parent,
+            )
             _end_of(report, scenario, as_json=as_json)
     except BadConfiguration as bad:
         for fault in bad.faults:
@@ -143,7 +152,19 @@ def report_lines(report: Report) -> list[str]:
     ]
     if report.audit is not None:
         lines.insert(4, f"  {_windows(report.audit)}; {report.audit.uncertain} doses uncertain")
+    lines += [course_line(name, one) for name, one in report.courses.items()]
     return lines + [f"  - {text}" for text in report.violations]
+
+
+def course_line(name: str, one: Course) -> str:
+    """Say how a patient was treated, in one line: by plasma glucose, minute by minute."""
+    mean = one.statistics.get("mean_mg_dl")
+    seen = "" if mean is None else f"; sensor mean {mean:.0f} mg/dL"
+    asked = f"; {one.asked} times asked, {len(one.refused)} refused" if one.asked else ""
+    return (
+        f"  {name}: {one.in_range:.1f} % of the time in 70 to 180, {one.under_70:.1f} % under 70, "
+        f"{one.insulin_u:.1f} U{seen}{asked}"
+    )
 
 
 def _windows(audit: Audit) -> str:

@@ -1,7 +1,8 @@
-"""A desk for presenters alone: questions are answered at once, by clients made from the real ones."""
+"""A desk for presenters alone: it answers at once, by clients made from the real ones."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 from unittest.mock import create_autospec
 
@@ -12,11 +13,16 @@ from ui.presenters.desk import Stop
 from ui.state import State
 
 
-def snapshot_of(**changed: object) -> Snapshot:
-    """What a real engine says of itself, with some of it changed."""
+@cache
+def _said() -> dict[str, Any]:
     bench = VirtualBench()
     bench.run(5)
-    return Snapshot.of(dict(bench.snapshot()) | changed)
+    return dict(bench.snapshot())
+
+
+def snapshot_of(**changed: object) -> Snapshot:
+    """What a real engine says of itself, with some of it changed."""
+    return Snapshot.of(_said() | changed)
 
 
 class FakeDesk:

@@ -12,9 +12,12 @@ usage() {
   cat <<END
 Benchpump, an insulin pump for the bench: water and test fluid only, not a medical device.
 
-  ./install.sh demo [--headless] [--speed N] [--dir DIR] [--first-start]
-        run the pump on this computer, on a simulated bench
+  ./install.sh demo [--headless] [--speed N] [--dir DIR] [--first-start] [--panel P] [--language L]
+        run the pump on this computer, on a simulated bench, with its touchscreen in a window; without a
+        display the touchscreen is shown in pictures, in DIR/pictures
         --headless      no questions and no screen: print READY and stay until stopped
+        --panel P       7-inch (800x480), 7-inch-portrait or 5-inch-portrait (720x1280)
+        --language L    en or de; --light: light colours
         --speed N       let N seconds of therapy pass in one of ours
         --dir DIR       keep everything in DIR, and find it there again
         --first-start   a new pump with nothing set, in place of a loaded one
@@ -121,9 +124,24 @@ find_python() { # prints the first that runs and is whole; a name alone proves n
   return 1
 }
 
+has_library() { # of this machine's own linker
+  [[ $(PATH=$PATH:/sbin ldconfig -p 2>/dev/null) == *"$1 "* ]]
+}
+
 missing_packages() { # missing_packages base|test|full|vm: what Debian calls what is not here
   local -a packages=()
   [[ -x $venv/bin/python ]] || find_python >/dev/null || packages+=(python3 python3-venv)
+  # What Kivy's wheel opens: GL by name, EGL without a display, multitouch.
+  local mtdev=libmtdev1
+  ! grep -qs '^VERSION_CODENAME=trixie' /etc/os-release || mtdev=libmtdev1t64
+  has_library libGL.so.1 || packages+=(libgl1)
+  has_library libEGL.so.1 || packages+=(libegl1)
+  has_library libGLESv2.so.2 || packages+=(libgles2)
+  has_library libmtdev.so.1 || packages+=("$mtdev")
+  if [[ $1 == test || $1 == full ]]; then # a pointer on a display of its own
+    command -v Xvfb >/dev/null || packages+=(xvfb xauth)
+    command -v xdotool >/dev/null || packages+=(xdotool)
+  fi
   if [[ $1 == test ]]; then
     command -v ps >/dev/null || packages+=(procps)
     command -v strace >/dev/null || packages+=(strace)
@@ -167,7 +185,7 @@ bring_packages() { # bring_packages base|test|full|vm
   elif [[ $packages == *python3* ]]; then
     fail 3 "Benchpump needs Python $oldest to $newest. As root, once:" "    $line"
   else
-    printf 'NOT RUN: tests that need what is not here (%s). As root, once: %s\n' "$packages" "$line"
+    printf 'NOT RUN: what needs what is not here (%s). As root, once: %s\n' "$packages" "$line"
   fi
 }
 

@@ -188,11 +188,17 @@ class PathsTable(_Table):
     state: AbsolutePath
     runtime: AbsolutePath
     guard_state: AbsolutePath | None = None
+    keeper_state: AbsolutePath | None = None
 
     @property
     def guard(self) -> Path:
         """Where the guard keeps its memory: a folder of its own, or the one for all records."""
         return self.guard_state or self.state
+
+    @property
+    def keeper(self) -> Path:
+        """Where the keeper's backups, sums and job book are; it writes nowhere else."""
+        return self.keeper_state or self.state
 
 
 class Config(_Table):

@@ -9,6 +9,7 @@ pump up as a person would (over its socket), and restarts a program that dies, a
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import shlex
 import shutil
@@ -37,9 +38,12 @@ _RESTART_WINDOW_NS = 300_000_000_000
 _RESTART_S = 0.3
 _READY_S = 30.0
 _STOP_S = 10.0
+_TOUR_S = 240.0
 _LOOK_S = 0.05
 _FORGIVE_LOOKS = 4
 _BENCH_FIFO = 30
+
+_PACKAGES = "libgl1 libegl1 libgles2 libmtdev1"
 
 _CONFIGURATION = """\
 # A demo's machine: the simulated bench. Every key is explained in docs/benchpump.example.toml.
@@ -133,6 +137,8 @@ class Child:
     words: list[str]
     log: Path
     restarts: bool = True
+    ends_demo: bool = False
+    """Whether the demo is over where it ends by itself, cleanly."""
     process: subprocess.Popen[bytes] | None = None
     deaths: deque[int] = field(default_factory=deque)
     due_ns: int = 0
@@ -161,8 +167,9 @@ class Child:
 class Demo:
     """The programs of one folder, from the first to the last."""
 
-    def __init__(self, folder: Path, speed: int) -> None:
+    def __init__(self, folder: Path, speed: int, *, window: Sequence[str] = ()) -> None:
         self.folder = folder
+        self._window = list(window)
         self.runtime = _runtime_of(folder)
         (folder / "log").mkdir(exist_ok=True)
         for each in (folder / "state", self.runtime):
@@ -216,6 +223,34 @@ class Demo:
             child("pumpd", "appliance.pumpd", [*both, f"--runtime={self.runtime}"]),
             child("pump-keeper", "appliance.keeper", both),
         ]
+
+    def open_window(self) -> None:
+        """Open the touchscreen in a window. Closed by its frame it ends the demo, killed it comes
+        again.
+        """
+        words = [sys.executable, "-P", "-m", "ui", f"--dir={self.folder}", *self._window]
+        window = Child("pump-ui", words, self.folder / "log" / "pump-ui.log", ends_demo=True)
+        window.start()
+        self._children.append(window)
+
+    def take_tour(self) -> str:
+        """Have the touchscreen write pictures of itself; return what it said."""
+        folder = self.folder / "pictures"
+        words = [sys.executable, "-P", "-m", "ui", f"--dir={self.folder}", *self._window]
+        log = self.folder / "log" / "pump-ui.log"
+        with log.open("ab") as out:
+            done = subprocess.run(
+                [*words, f"--tour={folder}"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=out,
+                timeout=_TOUR_S,
+                check=False,
+            )
+        if done.returncode == 0:
+            return done.stdout.decode("utf-8", errors="replace").strip()
+        last = Child("pump-ui", words, log).last_words()
+        return f"the picture tour ended with status {done.returncode}:\n{last}"
 
     # ------------------------------------------------------------------ life
 
@@ -297,6 +332,9 @@ class Demo:
         process, now_ns = child.process, real_monotonic_ns()
         if child.given_up or process is None or process.poll() is None:
             return ""
+        if child.ends_demo and process.returncode == 0:
+            self.ending.set()
+            return ""
         if not child.restarts:
             return f"{child.name} ended with status {process.returncode}:\n{child.last_words()}"
         if not child.due_ns:
@@ -329,7 +367,7 @@ class Demo:
 
     def stop(self) -> None:
         """Stop pumpd first, so that it ends cleanly; the bench last, since it holds the truth."""
-        order = {"pump-keeper": 0, "pumpd": 1, "pump-guard": 2, "bench-sim": 3}
+        order = {"pump-ui": 0, "pump-keeper": 1, "pumpd": 2, "pump-guard": 3, "bench-sim": 4}
         for child in sorted(self._children, key=lambda one: order[one.name]):
             process = child.process
             if process is None or process.poll() is not None:
@@ -402,7 +440,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = Path(words.dir or tempfile.mkdtemp(prefix="benchpump-")).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        demo = Demo(folder, words.speed)
+        window = [f"--panel={words.panel}", f"--language={words.language}"]
+        demo = Demo(folder, words.speed, window=window + (["--light"] if words.light else []))
     except BadConfiguration as fault:
         for text in fault.faults:
             _say(f"{fault.source}: {text}")
@@ -420,8 +459,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         demo.start(first_start=words.first_start)
         register_demo(folder, os.getpid())
         _introduce(demo, words.speed)
-        alone = words.headless or not sys.stdin.isatty()
-        why = demo.supervise() if alone else _with_prompt(demo)
+        why = _shown(demo, headless=words.headless)
     except (PumpError, PumpFailed, Refused) as fault:
         why = str(fault)
     finally:
@@ -431,6 +469,48 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(f"demo: {why}")
         return 1
     return 0
+
+
+def _shown(demo: Demo, *, headless: bool) -> str:
+    """Run with a window, or with pictures and a prompt; return why it ended by itself, or ""."""
+    if headless:
+        return demo.supervise()
+    missing = _missing_libraries()
+    if missing:
+        _say(f"The touchscreen does NOT RUN here without {', '.join(missing)}. As root, once:")
+        _say(f"  apt-get install --no-install-recommends {_PACKAGES}")
+    elif os.environ.get("DISPLAY"):
+        demo.open_window()
+        _say("The touchscreen is in its window; closing it ends the demo.")
+        return demo.supervise()
+    else:
+        _say("There is no display: the touchscreen is shown in pictures, about a minute ...")
+        ended: list[str] = []
+        # What dies meanwhile is started again as ever.
+        supervisor = threading.Thread(target=lambda: ended.append(demo.supervise()))
+        supervisor.start()
+        try:
+            _say(demo.take_tour())
+        except subprocess.TimeoutExpired:
+            _say(f"the picture tour was given up after {_TOUR_S:.0f} s")
+        if demo.ending.is_set() or not sys.stdin.isatty():
+            supervisor.join()
+            return ended[0] if ended else ""
+        demo.ending.set()
+        supervisor.join()
+        demo.ending.clear()
+    return _with_prompt(demo) if sys.stdin.isatty() else demo.supervise()
+
+
+def _missing_libraries() -> list[str]:
+    """Return the system's libraries without which Kivy has no window."""
+    missing = []
+    for name in ("libGL.so.1", "libEGL.so.1", "libGLESv2.so.2", "libmtdev.so.1"):
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            missing.append(name)
+    return missing
 
 
 def _with_prompt(demo: Demo) -> str:
@@ -461,11 +541,21 @@ def _words() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="install.sh demo", description="A pump on the simulated bench. BENCH use only."
     )
-    parser.add_argument("--headless", action="store_true", help="no prompt; stay until stopped")
+    parser.add_argument(
+        "--headless", action="store_true", help="no touchscreen and no prompt; stay until stopped"
+    )
     parser.add_argument(
         "--speed", type=_speed, default=1, metavar="N", help="run schedules N times as fast (1-600)"
     )
     parser.add_argument("--dir", metavar="DIR", help="the demo's folder (a new one without it)")
+    parser.add_argument(
+        "--panel",
+        default="7-inch",
+        choices=["7-inch", "7-inch-portrait", "5-inch-portrait"],
+        help="the touchscreen's panel",
+    )
+    parser.add_argument("--language", default="en", choices=["de", "en"], help="its language")
+    parser.add_argument("--light", action="store_true", help="its light colours")
     parser.add_argument(
         "--first-start", action="store_true", help="leave the pump as new: not set up"
     )

@@ -157,6 +157,24 @@ SETTINGS: tuple[Setting, ...] = (
             ("31m",), "0", ("delay_min", "0 to 30")),
     Setting("Glucose", "fingerstick", "glucose {}", "mg/dL", ("20", "600"), ("19", "601"), "-",
             ("glucose", "20 to 600")),
+    Setting("Glucose", "low threshold", "glucose set --period 00:00·{}-200", "mg/dL", ("60", "120"),
+            ("59", "121"), "70", ("low_mg_dl", "60 to 120"), range="60 to 120, 0 is off"),
+    Setting("Glucose", "high threshold", "glucose set --period 00:00·80-{}", "mg/dL",
+            ("120", "400"), ("119", "401"), "250", ("high_mg_dl", "120 to 400"),
+            range="120 to 400, 0 is off"),
+    Setting("Glucose", "alert of a predicted low", "glucose set --predicted {}", "min",
+            ("10", "30"), ("9", "31"), "20", ("predicted_min", "10 to 30"),
+            range="10 to 30, 0 is off"),
+    Setting("Glucose", "alert of a fast change", "glucose set --fast {}", "mg/dL a minute",
+            ("2", "3"), ("4",), "3", ("--fast", "'0', '2', '3'"), range="2, 3, 0 is off"),
+    Setting("Glucose", "protection", "glucose set --protection {}", "", ("off", "low"), ("warp",),
+            "off", ("--protection", "before-low"), tried=False,
+            range="off, low, predictive, before-low"),
+    Setting("Glucose", "limit of protection", "glucose set --protection low --limit {}", "mg/dL",
+            ("40", "110"), ("39", "111"), "the rule's", ("protection_limit_mg_dl", "40 to 110"),
+            tried=False),
+    Setting("Glucose", "snooze", "glucose snooze {}", "min", ("5", "240"), ("4", "241"), "30",
+            ("MINUTES", "5<=x<=240"), tried=False),
     Setting("Cartridge and set", "what is loaded", "cartridge load {}", "U", ("0.01", "300"),
             ("300.01",), "none", ("amount_uu", "up to 300000000"), suspended=True),
     Setting("Cartridge and set", "size of the cartridge", "cartridge load 10 --size {}", "U",
@@ -283,7 +301,7 @@ def page() -> str:
                 lines += ["", f"## {group}", "", *_table("with", "default")]
             _, said = ask(resting if one.suspended else running, one, one.wrong[0])
             verb = one.words.replace(_FILE, "FILE").replace("{}", "VALUE").replace(" --yes", "")
-            verb = verb.replace(" --no-wait", "").replace(" --replace", "")
+            verb = verb.replace(" --no-wait", "").replace(" --replace", "").replace("·", " ")
             cells = (one.name, f"`{verb}`", one.unit, one.shown_range, one.default, "; ".join(said))
             lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
         lines += [*_SCREEN_HEAD, *_table("key", "default")]

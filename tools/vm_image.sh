@@ -75,7 +75,7 @@ tar -c -C "$root" appliance drivers ui systemd docs requirements tools pyproject
 enter "$work/system" root apt-get update -qq >&2
 enter "$work/system" root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
   python3 python3-venv >&2
-enter "$work/system" root benchpump/install.sh prepare /root/prepared --bench >&2
+enter "$work/system" root benchpump/install.sh prepare /root/prepared --bench --headless >&2
 mv "$work/system/root/prepared" "$work/prepared"
 leave_systems
 

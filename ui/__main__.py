@@ -10,9 +10,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from appliance.adapters.notify import Notifier
 from appliance.client import BadPlace, Places, SeveralDemos
 from ui.environment import Display, prepare
-from ui.panels import PANELS
+from ui.panels import PANELS, Panel
 from ui.words import LANGUAGES, words
 
 
@@ -26,16 +27,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"pump-ui: {wrong}\n")
         return 2
     display: Display = said.display or ("x11" if os.environ.get("DISPLAY") else "KMSDRM")
+    if said.tour is not None:
+        display = "offscreen"
     panel = PANELS[said.panel]
     words.use(said.language)
     with tempfile.TemporaryDirectory(prefix="pump-ui-") as home:
         prepare(panel, display, home=Path(home), fullscreen=display == "KMSDRM")
-        from ui.app import Touchscreen
-        from ui.kiosk import Kiosk
         from ui.theme import theme
 
         theme.use(dark=not said.light)
-        Touchscreen(lambda: Kiosk(places, panel)).run()
+        if said.tour is not None:
+            return _tour(places, panel, Path(said.tour))
+        from ui.app import Touchscreen
+        from ui.kiosk import Kiosk
+
+        Touchscreen(lambda: Kiosk(places, panel), Notifier()).run()
+    return 0
+
+
+def _tour(places: Places, panel: Panel, folder: Path) -> int:
+    from ui.kiosk import Kiosk
+    from ui.tour import TourTrouble, take_tour
+
+    try:
+        pictures = take_tour(Kiosk(places, panel), folder)
+    except TourTrouble as trouble:
+        sys.stderr.write(f"pump-ui: the tour ended early: {trouble}\n")
+        return 1
+    sys.stdout.write(f"{len(pictures)} pictures in {folder}\n")
     return 0
 
 
@@ -47,6 +66,9 @@ def _words() -> argparse.ArgumentParser:
     parser.add_argument("--panel", choices=sorted(PANELS), default="7-inch")
     parser.add_argument("--display", choices=["x11", "KMSDRM", "offscreen"])
     parser.add_argument("--language", choices=sorted(LANGUAGES), default="en")
+    parser.add_argument(
+        "--tour", metavar="FOLDER", help="walk through the screens offscreen, and write pictures"
+    )
     parser.add_argument("--light", action="store_true", help="the light colours")
     return parser
 

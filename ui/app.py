@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from kivy.app import App
 from kivy.base import EventLoop
+from kivy.clock import Clock
 from kivy.core.window import Window
 
 from ui.frame import Frame
 from ui.kiosk import Kiosk
 
 
+class Service(Protocol):
+    """The service manager, as far as it is told anything."""
+
+    watchdog_us: int
+
+    def say(self, text: str) -> None:
+        """Tell it a state."""
+        ...
+
+
 class Touchscreen(App):
     """Runs a kiosk in the one window of this process."""
 
-    title = "Benchpump  BENCH"
     use_kivy_settings = False
 
-    def __init__(self, make: Callable[[], Kiosk]) -> None:
-        super().__init__()
+    def __init__(self, make: Callable[[], Kiosk], service: Service) -> None:
+        super().__init__(title="Benchpump, BENCH use only")
         self._make = make
+        self._service = service
         self.kiosk: Kiosk | None = None
 
     def build(self) -> Frame:
@@ -29,6 +41,18 @@ class Touchscreen(App):
         self.kiosk = self._make()
         self.kiosk.start()
         return self.kiosk.frame
+
+    def on_start(self) -> None:
+        """Tell the service manager, now and for as long as this loop turns."""
+        Window.bind(on_flip=self._ready)
+        if self._service.watchdog_us:
+            every_s = self._service.watchdog_us / 1e6 / 3
+            Clock.schedule_interval(lambda _dt: self._service.say("WATCHDOG=1"), every_s)
+
+    def _ready(self, *_: object) -> None:
+        """The first frame is up."""
+        Window.unbind(on_flip=self._ready)
+        self._service.say("READY=1")
 
     def open_settings(self, *_: object) -> bool:
         """Open nothing: F1 is no way out, nor into Kivy's configuration (F43)."""

@@ -6,6 +6,7 @@ touch twice, unless it is told otherwise. Nothing here imports Kivy before the w
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
@@ -22,6 +23,20 @@ _INPUTS: Mapping[Display, Mapping[str, str]] = {
     "x11": {"mouse": "mouse,disable_multitouch"},
 }
 _SLACK_DPI = 96  # the theme has the true one; Kivy's own lengths are not used
+
+
+def panels_card(drm: Path = Path("/sys/class/drm")) -> int | None:
+    """Return the number of the graphics card that has a screen: a panel before a monitor, or None.
+
+    On a Pi 5 the panel is a card of its own, and its number changes from start to start; SDL would
+    take the first card, and fail.
+    """
+    found = []
+    for status in sorted(drm.glob("card*-*/status")):
+        card, _, connector = status.parent.name.partition("-")
+        if status.read_text().strip() == "connected":
+            found.append((not connector.startswith("DSI"), int(card.removeprefix("card"))))
+    return min(found)[1] if found else None
 
 
 def prepare(
@@ -52,7 +67,12 @@ def prepare(
         KIVY_METRICS_FONTSCALE="1",
         SDL_VIDEODRIVER=display,
     )
+    card = panels_card() if display == "KMSDRM" else None
+    if card is not None:
+        environment["SDL_KMSDRM_DEVICE_INDEX"] = str(card)
     from kivy.config import Config
+
+    logging.getLogger("kivy").setLevel(logging.WARNING)
 
     for section in ("input", "modules"):
         for name, _ in Config.items(section):
@@ -63,6 +83,7 @@ def prepare(
         "width": panel.width_px,
         "height": panel.height_px,
         "maxfps": 30,
+        "position": "auto",
         "multisamples": 0,  # edges are drawn smooth; a Pi Zero has no samples to spare
         "resizable": 0,
         "borderless": int(fullscreen),
@@ -75,4 +96,5 @@ def prepare(
     Config.set("kivy", "exit_on_escape", "0")
     Config.set("kivy", "keyboard_mode", "")
     Config.set("kivy", "log_enable", "0")
+    Config.set("kivy", "log_level", "warning")
     Config.set("postproc", "double_tap_time", "400")

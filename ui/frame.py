@@ -63,6 +63,8 @@ class Frame(FloatLayout):
     ground = ColorProperty([0, 0, 0, 1])
     edge = ColorProperty([0, 0, 0, 0])
     edge_px = NumericProperty(8)
+    shade = NumericProperty(0.0)
+    """How much of the light is taken away, 0 to 1."""
     page = ObjectProperty(None, allownone=True)
 
     def __init__(
@@ -72,7 +74,7 @@ class Frame(FloatLayout):
         self.stuck = StuckWatch()
         self._finger: object = None
         self.touched_s = now_s()
-        self.asleep = False
+        self.woken_s = now_s()
         self._stop, self._press = stop, foot
         super().__init__()
         self.ids.stop.bind(on_press=lambda *_: self._stop())
@@ -80,6 +82,7 @@ class Frame(FloatLayout):
 
     def show(self, page: Page) -> None:
         """Put a page into the frame; the finger that asked for it does nothing more."""
+        self.touched_s = now_s()
         self._same_finger.changed(now_s())
         body = self.ids.body
         body.clear_widgets()
@@ -109,12 +112,12 @@ class Frame(FloatLayout):
     def on_touch_down(self, touch: MotionEvent) -> bool:
         """Let a touch through to STOP always, to the rest by the rules."""
         now = now_s()
-        self.touched_s = now
+        self.touched_s = self.woken_s = now
         self.stuck.down(touch.uid, now)
         touch.ud["frame"] = True
         if self.ids.stop.on_touch_down(touch):
             return True
-        if self.asleep:
+        if self.shade > 0:
             return True  # the touch that wakes the screen presses nothing
         if self._finger is not None or self.stuck.is_stuck(now):
             return True

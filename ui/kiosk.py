@@ -23,6 +23,7 @@ from appliance.client.messages import StopWhat
 from ui.clock import now_s
 from ui.frame import Frame, Page
 from ui.inbox import Inbox
+from ui.light import Backlight, share_of
 from ui.link import Link
 from ui.panels import Panel
 from ui.presenters.bar import bar_view
@@ -59,27 +60,27 @@ class Kiosk:
         self._link = Link(places, self._inbox.post, heard=self._heard, lost=self._lost)
         self._pages: dict[str, Page] = {}
         self._redraw = Clock.create_trigger(lambda _dt: self._draw(), -1)
-        self._clocks = [
-            Clock.create_trigger(lambda _dt: self._link.beat(), _BEAT_S, interval=True),
-            Clock.create_trigger(lambda _dt: self._look(), _LOOK_S, interval=True),
-        ]
+        self._beat = Clock.create_trigger(lambda _dt: self._link.beat(), _BEAT_S, interval=True)
+        self._looking = Clock.create_trigger(lambda _dt: self._look(), _LOOK_S, interval=True)
         self.router = Router(self._show)
         self.frame = Frame(panel, stop=self._stop_pressed, foot=self._foot_pressed)
         self.screen = ""
+        self._entry_off = False
+        self._backlight = Backlight()
         words.listen(self.redraw)
         theme.bind(dark=self._coloured)
         self.router.begin()
+        self._looking()
 
     def start(self) -> None:
         """Begin to speak with the pump."""
         self._link.start()
-        for clock in self._clocks:
-            clock()
+        self._beat()
 
     def close(self) -> None:
         """Leave the pump. A bolus that relied on this screen stops 3 s later (SR-59)."""
-        for clock in self._clocks:
-            clock.cancel()
+        self._beat.cancel()
+        self._looking.cancel()
         self._link.close()
 
     # --- the desk -----------------------------------------------------------------------------
@@ -172,7 +173,18 @@ class Kiosk:
         state = self.state
         if state.contact and now_s() - state.heard_s > SILENT_S:
             self._set(replace(state, lost="no word from the pump"))
+        if self.frame.stuck.is_stuck(now_s()) != self._entry_off:
+            self.redraw()
+        self._dim()
         self.page.presenter.idle(now_s() - self.frame.touched_s)
+
+    def _dim(self) -> None:
+        if self.screen in ("alarm", "no_contact", "delivering"):
+            self.frame.woken_s = now_s()
+        share = share_of(now_s() - self.frame.woken_s)
+        if self.frame.shade != 1 - share:
+            self.frame.shade = 1 - share
+            self._backlight.set(share)
 
     def _set(self, state: State) -> None:
         self.state = state
@@ -220,7 +232,8 @@ class Kiosk:
     def _draw(self) -> None:
         page = self.page
         page.refresh()
-        self.frame.draw(bar_view(self.state, page.view.title), page.view)
+        self._entry_off = self.frame.stuck.is_stuck(now_s())
+        self.frame.draw(bar_view(self.state, page.view.title, entry_off=self._entry_off), page.view)
 
 
 def _prefer(snapshot: Snapshot) -> None:

@@ -75,7 +75,8 @@ class Worker(Generic[Client]):
     def close(self) -> None:
         """End after the job in hand, and wait for that for a moment."""
         self._jobs.put(None)
-        self._thread.join(_LEAVING_S)
+        if self._thread.is_alive():
+            self._thread.join(_LEAVING_S)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -125,7 +126,8 @@ class Link:
         """Leave the pump."""
         self._ending.set()
         self._ring()
-        self._watch.join(_LEAVING_S)
+        if self._watch.is_alive():
+            self._watch.join(_LEAVING_S)
         self._asks.close()
         self._stops.close()
         self._keeper.close()

@@ -15,6 +15,7 @@ from appliance.cli.keeping import keeper
 from appliance.cli.offline.calc import calc
 from appliance.cli.offline.check_config import check_config
 from appliance.cli.offline.curve import curve
+from appliance.cli.offline.hardware import hardware
 from appliance.cli.offline.simulate import simulate
 from appliance.cli.offline.take_away import export, report
 from appliance.cli.offline.verify import verify
@@ -76,7 +77,7 @@ for verb in (
     remind,
 ):
     pumpctl.add_command(verb)
-for verb in (verify, export, report, check_config, calc, curve, simulate, bench):
+for verb in (verify, export, report, check_config, hardware, calc, curve, simulate, bench):
     pumpctl.add_command(verb)
 
 

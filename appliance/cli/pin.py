@@ -32,12 +32,17 @@ def pin_show(session: Session, *, as_json: bool) -> None:
 
 
 @pin.command("set")
+@click.option("--forgotten", is_flag=True, help="Its file was taken away: no old one is asked for.")
 @with_dir
 @click.pass_obj
-def pin_set(session: Session) -> None:
-    """Set or change the PIN: 6 to 12 digits."""
+def pin_set(session: Session, *, forgotten: bool) -> None:
+    """Set or change the PIN: 6 to 12 digits.
+
+    A PIN that nobody knows any more is taken away by root, who deletes its file in the state
+    folder; then --forgotten sets a new one.
+    """
     with session.pump() as pump:
-        old = ask_pin("The old PIN") if pump.pin()["set"] else None
+        old = ask_pin("The old PIN") if pump.pin()["set"] and not forgotten else None
         pump.set_pin(old, ask_pin("The new PIN", "BENCHPUMP_NEW_PIN", twice=True))
     click.echo(f"{BENCH}  PIN set: changes of settings wait for it")
 

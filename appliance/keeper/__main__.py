@@ -453,7 +453,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="pump-keeper", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="the machine's configuration")
     parser.add_argument("--clock-file", type=Path, help="the demo's start instant and speed")
-    parser.add_argument("--state", type=Path, help="a folder for its own files; else the pump's")
     words = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(levelname)s: %(message)s")
     logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it tells of every look
@@ -461,8 +460,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         config, _ = load(words.config)
         start = Start.load(words.clock_file) if words.clock_file else None
         settings = read_settings(words.config.with_name("keeper.toml"))
-        own = words.state or config.paths.state
-        serve(config, settings, own, SystemClock(config.pump.zone, start))
+        serve(config, settings, config.paths.keeper, SystemClock(config.pump.zone, start))
     except BadConfiguration as fault:
         for text in fault.faults:
             _log.error("%s: %s", fault.source, text)

@@ -158,6 +158,8 @@ class History:
         }
         if row["kind"] != "intent":
             shown["text"] = _sentence(row["kind"], body)
+            if row["kind"] == "glucose":
+                shown |= {"mg_dl": body.get("mg_dl"), "reading": body.get("reading")}
             return shown
         shown["kind"] = body.get("dose")
         shown["rate_uu_per_h"] = body.get("rate_uu_per_h")

@@ -216,3 +216,19 @@ def test_whatever_is_wrong_in_a_request_is_one_reason_with_field_value_and_range
     wire.close()
     assert tried > 100
     assert running.head() == before
+
+
+def test_sr_65_a_forgotten_pin_is_taken_away_with_its_file_and_by_nothing_else() -> None:
+    with bench_pump() as pump:
+        assert pump.pumpctl("pin", "set", BENCHPUMP_NEW_PIN="271828").exit_code == 0
+        refused = pump.pumpctl("pin", "set", "--forgotten", BENCHPUMP_NEW_PIN="314159")
+        assert (refused.exit_code, "wrong PIN" in refused.stderr) == (1, True)
+        pump.bench.pin = ""  # root has deleted the file
+        locked = pump.pumpctl("limits", "set", "--hourly", "12", BENCHPUMP_PIN="271828")
+        assert (locked.exit_code, "the PIN's file is gone" in locked.stderr) == (1, True)
+        assert pump.pumpctl("pin", "set", "--forgotten", BENCHPUMP_NEW_PIN="314159").exit_code == 0
+        words = ("limits", "set", "--hourly", "12")
+        assert pump.pumpctl(*words, BENCHPUMP_PIN="271828").exit_code == 1
+        assert pump.pumpctl(*words, BENCHPUMP_PIN="314159").exit_code == 0
+        events = [row.entry.body["event"] for row in pump.bench.rows("pin")]
+        assert "missing" in events

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,19 @@ WINDOW = Panel(
 os.environ.pop("DISPLAY", None)
 prepare(WINDOW, "offscreen", home=Path(tempfile.mkdtemp(prefix="kivy-")))
 
+from kivy.config import Config  # noqa: E402
+
+Config.set("graphics", "maxfps", "120")  # a frame that is waited for comes soon
+
 from kivy.base import EventLoop  # noqa: E402
 from kivy.clock import Clock  # noqa: E402
 from kivy.core.window import Window  # noqa: E402
+from kivy.graphics.opengl import glFinish  # noqa: E402
+from kivy.lang import Builder  # noqa: E402
 from kivy.tests.common import UnitTestTouch  # noqa: E402
 from kivy.uix.widget import Widget  # noqa: E402
 
-from appliance.client import Places  # noqa: E402
+from appliance.client import Places, Snapshot  # noqa: E402
 from ui.app import deafen_keyboard  # noqa: E402
 from ui.kiosk import Kiosk  # noqa: E402
 from ui.pictures import save_picture  # noqa: E402
@@ -47,10 +54,52 @@ EventLoop.ensure_window()
 deafen_keyboard()
 
 
+class Time:
+    """Kivy's clock, which a test may set forward: rules of fingers are in parts of a second."""
+
+    def __init__(self) -> None:
+        self._real = Clock.time
+        self._ahead_s = 0.0
+        self._held_s: float | None = None
+        Clock.time = self
+
+    def __call__(self) -> float:
+        return (self._real() if self._held_s is None else self._held_s) + self._ahead_s
+
+    @property
+    def is_held(self) -> bool:
+        return self._held_s is not None
+
+    def forward(self, seconds: float) -> None:
+        self._ahead_s += seconds
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Have time stand still but for ``forward``; frames follow each other without a pause."""
+        self._held_s, pace = self._real(), Clock._max_fps
+        Clock._max_fps = 0
+        try:
+            yield
+        finally:
+            self._held_s, Clock._max_fps = None, pace
+
+
+TIME = Time()
+ROLES = frozenset({"observe", "operate", "settings", "bench"})
+
+
 def frames(count: int = 1) -> None:
-    """Turn Kivy's loop: clock, input, layout, picture."""
+    """Turn Kivy's loop: clock, input, layout, picture. While time is held nothing is painted."""
     for _ in range(count):
-        EventLoop.idle()
+        if TIME.is_held:
+            Clock.tick()
+            EventLoop.dispatch_input()
+            Builder.sync()
+            Clock.tick_draw()
+            Builder.sync()
+        else:
+            EventLoop.idle()
+        glFinish()  # software GL queues frames without bound; one that waits for all of them stalls
 
 
 class Finger:
@@ -110,13 +159,16 @@ class Hands:
 
     # --- touching -----------------------------------------------------------------------------
 
+    def buttons(self) -> list[Touchable]:
+        """Everything that can be touched now."""
+        return [one for one in everything(self.kiosk.frame) if isinstance(one, Touchable)]
+
     def button(self, text: str) -> Touchable:
         """The one button with exactly this text, or this key of the foot or pad."""
         found = [
             one
-            for one in everything(self.kiosk.frame)
-            if isinstance(one, Touchable)
-            and text in (getattr(one, "text", ""), getattr(one, "key", ""))
+            for one in self.buttons()
+            if text in (getattr(one, "text", ""), getattr(one, "key", ""))
         ]
         assert found, f"no button {text!r} on {self.screen()}: {self.texts()}"
         return found[0]
@@ -137,6 +189,11 @@ class Hands:
         finally:
             finger.up()
 
+    def hear(self, snapshot: Snapshot, roles: frozenset[str] = ROLES) -> None:
+        """Give the kiosk a snapshot, as its watching thread would."""
+        self.kiosk._heard(snapshot, roles)
+        frames()
+
     # --- waiting ------------------------------------------------------------------------------
 
     def sees(self, is_so: Callable[[], Any], what: str = "", limit_s: float = 20) -> Any:
@@ -154,22 +211,34 @@ class Hands:
     def sees_text(self, part: str, limit_s: float = 20) -> None:
         self.sees(lambda: self.reads(part), f"the text {part!r}", limit_s)
 
+    def later(self, seconds: float) -> None:
+        """Let so much of the touchscreen's time pass at once; the pump's contact does not age."""
+        TIME.forward(seconds)
+        state = self.kiosk.state
+        self.kiosk.state = replace(state, heard_s=state.heard_s + seconds)
+        frames()
+
     def settles(self) -> None:
-        """Wait until a tap in any place counts again: a new screen is deaf to its finger."""
-        ready_s = time.monotonic() + 0.65
-        self.sees(lambda: time.monotonic() > ready_s, "the screen listens to every finger again")
+        """Let every finger count again: a new screen is deaf to the one that led to it."""
+        self.later(1.01)
 
 
 @contextmanager
-def kiosk_on(places: Places, panel: Panel = PANELS["7-inch"]) -> Iterator[Hands]:
-    """A kiosk in the one window of this process, speaking with the pump of ``places``."""
+def kiosk_on(
+    places: Places, panel: Panel = PANELS["7-inch"], *, start: bool = True
+) -> Iterator[Hands]:
+    """A kiosk in the one window of this process, speaking with the pump of ``places``.
+
+    Without ``start`` it speaks with nobody, and ``Hands.hear`` gives it a snapshot.
+    """
     for old in Window.children[:]:
         Window.remove_widget(old)
     kiosk = Kiosk(places, panel)
     kiosk.frame.size_hint = None, None
     kiosk.frame.size = panel.width_px, panel.height_px
     Window.add_widget(kiosk.frame)
-    kiosk.start()
+    if start:
+        kiosk.start()
     frames(3)
     try:
         yield Hands(kiosk)

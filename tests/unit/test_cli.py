@@ -70,16 +70,9 @@ def test_the_verbs_are_those_of_the_design() -> None:
         *("calc", "cartridge cannula", "cartridge finish", "cartridge load", "cartridge prime"),
         *("cartridge rewind", "cartridge show", "check-config", "check-signals", "curve", "days"),
         *("dose", "export", "glucose enter", "glucose resume", "glucose set", "glucose show"),
-        *("glucose snooze",),
-        *(
-            "history",
-            "insulin set",
-            "insulin show",
-            "keeper export",
-            "keeper run",
-            "keeper show",
-            "limits set",
-        ),
+        *("glucose snooze", "hardware check"),
+        *("history", "insulin set", "insulin show", "keeper export", "keeper run", "keeper show"),
+        *("limits set",),
         *("limits show",),
         *("pin clear", "pin lock", "pin set", "pin show", "quick set", "quick show"),
         *(
@@ -104,11 +97,11 @@ def test_every_verb_explains_itself(verb: tuple[str, ...]) -> None:
     assert result.stdout.startswith(f"Usage: pumpctl {' '.join(verb)}")
     assert len(result.stdout.splitlines()) > 6
     assert result.stdout == run(*verb, "-h").stdout
-    if verb not in {("check-config",), ("curve",), ("simulate",)}:
+    if verb not in {("check-config",), ("curve",), ("hardware", "check"), ("simulate",)}:
         assert "--dir DIR" in result.stdout
 
 
-OFFLINE = ("check-config", "curve", "export", "report", "simulate", "verify")
+OFFLINE = ("check-config", "curve", "export", "hardware", "report", "simulate", "verify")
 READING = ["alarms", "basal show", "bench faults", "bench status", "bolus", "check-config", "dose"]
 READING += ["calc", "curve", "history", "limits show", "simulate", "status", "stop", "verify"]
 READING += [

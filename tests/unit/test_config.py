@@ -74,13 +74,17 @@ CHOICES = {
 YES_OR_NO = {"mechanics.direction_inverted", "safety.stop_button", "force.required"}
 TEXTS = {"pump.name": 40, "pump.fluid": 40, "pump.zone": 60}
 USERS = {f"users.{role}" for role in ("observe", "report", "operate", "settings", "bench")}
-PATHS = {"paths.state", "paths.guard_state", "paths.runtime", "driver.uart"}
+PATHS = {
+    *("paths.state", "paths.guard_state", "paths.keeper_state", "paths.runtime"),
+    "driver.uart",
+}
 WITHOUT = {
     "pump.zone": "UTC",
     "pins.inputs": "same",
     "safety.lease_uu": 50_000,
     "safety.signals": "person",
     "paths.guard_state": None,
+    "paths.keeper_state": None,
     "driver.kind": "step_dir",
     "driver.uart": Path("/dev/serial0"),
     "driver.address": 0,

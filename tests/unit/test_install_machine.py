@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ENABLE_N, HIGH, LOW = "22", "6,24,25,13", "17,27,23,5,12,16,20,21"
+ENABLE_N, OTHERS = "22", "17,27,23,5,6,24,25,13,12,16,20,21"
 OWN = "# For more options\ndtparam=audio=on\n\n[cm4]\notg_mode=1\n"
 
 
@@ -44,7 +44,7 @@ def test_the_boot_configuration_gets_one_block_at_its_end_and_a_copy_is_kept(con
     assert text.startswith(OWN + "# BEGIN benchpump\n[all]\n")
     assert text.endswith("# END benchpump\n")
     assert "\ndtparam=strict_gpiod\n" in text
-    for line in (f"gpio={ENABLE_N}=ip,pu", f"gpio={HIGH}=ip,pu", f"gpio={LOW}=ip,pd"):
+    for line in (f"gpio={ENABLE_N}=ip,pu", f"gpio={OTHERS}=ip,pd"):
         assert f"\n{line}\n" in text
     assert (config.parent / "config.txt.before-benchpump").read_text() == OWN
 

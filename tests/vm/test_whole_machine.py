@@ -4,13 +4,14 @@ The tests of one suite share a machine and follow each other. It has no network:
 from a prepared folder. The pump's hardware is the simulated bench.
 """
 
+import contextlib
 import json
 import random
 import re
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ SERVICES = ("bench-sim", "pump-guard", "pumpd", "pump-keeper")
 LEASE_STEPS = 28
 STEPS_PER_U = 3_200 * 1_000_000 / 5_890_141
 INSTALL = "/root/benchpump/install.sh"
-WORDS = "--bench --user tester --yes --from /mnt/prepared"
+WORDS = "--bench --headless --user tester --yes --from /mnt/prepared"
 
 DAY = r"""printf 'name = "Nothing"\n[[segments]]\nstart = "00:00"\nrate = "0"\n' >/root/day.toml"""
 
@@ -139,10 +140,21 @@ def until(machine: Machine, script: str, timeout_s: float = 60.0) -> None:
         time.sleep(0.1)
 
 
+def until_so(is_so: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    """Wait until something is so; a pump that does not answer yet is waited for too."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        with contextlib.suppress(GuestFailed):
+            if is_so():
+                return
+        assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s"
+        time.sleep(0.1)
+
+
 def all_up(machine: Machine) -> None:
     for name in SERVICES:
         until(machine, f"systemctl -q is-active {name}")
-    until(machine, 'pumpctl status --json | grep -vq \'"state":"starting"\'')
+    until_so(lambda: status(machine)["state"] != "starting")
 
 
 def delivering_again(machine: Machine) -> None:
@@ -210,7 +222,7 @@ def test_after_a_reboot_every_service_is_up_by_itself_and_the_self_test_has_pass
     truth = bench(machine)
     assert done["certainty"] == "exact"
     assert done["confirmed_steps"] == truth["steps_forward"] == int(0.5 * STEPS_PER_U)
-    until(machine, "pumpctl bench status --json | grep -q '\"enable\":false'", 10)
+    until_so(lambda: not bench(machine)["enable"], 10)
 
 
 def test_sr_64_who_may_work_it_is_the_named_user_and_nobody_reaches_the_guard(

@@ -15,13 +15,13 @@ boot_file() { # boot_file ROOT: config.txt's place, or nothing where there is no
   done
 }
 
-boot_lines() { # boot_lines ENABLE_N HIGH_PINS LOW_PINS: what stands between the marks
+boot_lines() { # boot_lines ENABLE_N OTHER_PINS: what stands between the marks
   printf '%s\n' "$boot_begin" '[all]' \
     '# A program that dies lets go of its pins, and the resistors decide.' \
     'dtparam=strict_gpiod' \
-    '# From power-on until the programs are there: ENABLE (active low) and the inputs are pulled up, all' \
-    '# that drives something is pulled down.' \
-    "gpio=$1=ip,pu" "gpio=$2=ip,pu" "gpio=$3=ip,pd" "$boot_end"
+    '# From power-on until the programs are there: ENABLE (active low) is pulled up, and everything else' \
+    '# down, as the programs have it: what drives something is off, and a cut wire reads as a fault.' \
+    "gpio=$1=ip,pu" "gpio=$2=ip,pd" "$boot_end"
 }
 
 boot_without() { # boot_without FILE: its text without what is between the marks
@@ -39,22 +39,21 @@ boot_with() { # boot_with FILE LINES: its text with LINES between the marks, at 
   printf '%s\n' "$2"
 }
 
-pins_of() { # pins_of CONFIGURATION: "ENABLE_N HIGH,... LOW,..."
+pins_of() { # pins_of CONFIGURATION: "ENABLE_N OTHER,..."
   python3 - "$1" <<'PYTHON'
 import sys, tomllib
 with open(sys.argv[1], "rb") as file:
     pins = tomllib.load(file)["pins"]
-high = ("enable_feedback_n", "end_stop_n", "driver_fault_n", "stop_button_n")
-low = ("step", "direction", "alive", "readback", "buzzer", "lamp_high", "lamp_medium", "lamp_low")
-print(pins["enable_n"], ",".join(str(pins[one]) for one in high), ",".join(str(pins[one]) for one in low))
+others = [number for name, number in pins.items() if isinstance(number, int) and name != "enable_n"]
+print(pins["enable_n"], ",".join(str(one) for one in others))
 PYTHON
 }
 
 boot_configure() { # boot_configure CONFIG_TXT CONFIGURATION
-  local file=$1 enable high low fresh
-  read -r enable high low < <(pins_of "$2")
+  local file=$1 enable others fresh
+  read -r enable others < <(pins_of "$2")
   fresh=$(mktemp)
-  boot_with "$file" "$(boot_lines "$enable" "$high" "$low")" >"$fresh"
+  boot_with "$file" "$(boot_lines "$enable" "$others")" >"$fresh"
   if ! cmp -s "$fresh" "$file"; then
     if [[ ! -e $file.before-benchpump ]]; then
       step "Keep a copy: $file.before-benchpump"

@@ -109,7 +109,7 @@ write_configuration() { # once; afterwards it is the machine's own
   fi
   local -a edits=(
     -e "s/^observe = .*/observe = [$names]/" -e "s/^operate = .*/operate = [$workers]/"
-    -e "s/^settings = .*/settings = [$workers]/"
+    -e "s/^settings = .*/settings = [$workers]/" -e 's/^report = .*/report = ["pump-keeper"]/'
   )
   [[ $factory != bench ]] || edits+=(
     -e 's/^factory = "lgpio"/factory = "bench"/' -e 's/^signals = "person"/signals = "feedback"/'

@@ -28,8 +28,11 @@ class BarView:
     items: tuple[BarItem, ...]
 
 
-def bar_view(state: State, title: str) -> BarView:
-    """Return what the bar shows; without contact it says so, and shows no number."""
+def bar_view(state: State, title: str, *, entry_off: bool = False) -> BarView:
+    """Return what the bar shows; without contact it says so, and shows no number.
+
+    ``entry_off``: a touch is stuck, so no key counts (SR-11).
+    """
     snapshot = state.live
     if snapshot is None:
         lost = BarItem("", _("No contact"), "low")
@@ -37,6 +40,8 @@ def bar_view(state: State, title: str) -> BarView:
     clock = snapshot.clock
     time = numbers.clock(clock.utc_ns, clock.offset_s) if clock is not None else "--:--"
     items = []
+    if entry_off:
+        items.append(BarItem("", _("Entry is off: a touch is stuck"), "high"))
     if snapshot.speed != 1:
         items.append(BarItem(_("Simulated time"), f"×{snapshot.speed}", "bench"))
     if snapshot.bolus is not None:

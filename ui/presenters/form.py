@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ui.presenters.desk import Desk, Presenter, View
 from ui.presenters.lists import Choice
-from ui.presenters.typed import Typed
+from ui.presenters.typed import Number, Typed
 from ui.words import _
 
 MIN_PER_H = 60
@@ -89,6 +89,14 @@ class Duration:
             self.said = _("Minutes go up to 59.")
 
 
+class Blank(Number):
+    """A number that may be left away."""
+
+    @property
+    def shown(self) -> str:
+        return self.text or "–"
+
+
 @dataclass(slots=True)
 class Field:
     """A field of a form: caption and unit are said anew in each language."""
@@ -148,4 +156,4 @@ class FormPresenter(Presenter):
         """Take one of the choices."""
 
 
-__all__ = ["Duration", "Field", "FieldView", "FormPresenter", "FormView"]
+__all__ = ["Blank", "Duration", "Field", "FieldView", "FormPresenter", "FormView"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from appliance.client import Snapshot
+from appliance.client.words import format_glucose
 from ui.presenters import numbers
 from ui.presenters.desk import Desk, FootItem, Presenter, View
 from ui.presenters.doses import confirmed_of_row, steps_of_row
@@ -35,6 +36,10 @@ class HomeView(View):
     bolus: Tile = Tile("", "")
     trend: Trend | None = None
     hours: int = 6
+    glucose: str = ""
+    glucose_tone: str = "text"
+    glucose_note: str = ""
+    arrow: str = ""
 
 
 def state_words(snapshot: Snapshot) -> tuple[str, str, str]:
@@ -93,6 +98,48 @@ def running_bolus(snapshot: Snapshot) -> Tile | None:
     return Tile(caption, numbers.units_bare(share), "U", note, "insulin")
 
 
+ARROWS = {
+    "falling very fast": "down",
+    "falling fast": "down",
+    "falling": "fall",
+    "flat": "flat",
+    "rising": "rise",
+    "rising fast": "up",
+    "rising very fast": "up",
+}
+"""The symbol of each trend; the very fast ones say so in words too."""
+LOW_MG_DL, HIGH_MG_DL = 70, 180
+"""What is called in range: the range that time in range is counted by."""
+
+
+def glucose_words(snapshot: Snapshot) -> dict[str, str]:
+    """Return the glucose of now as the view's fields; an old value is no present one."""
+    glucose = snapshot.glucose
+    if glucose is None or glucose.mg_dl is None:
+        return {}
+    age = numbers.age(glucose.age_s or 0)
+    if glucose.state != "ok":
+        note = _("no glucose for {age}").format(age=age)
+        return {"glucose": numbers.DASH, "glucose_tone": "high", "glucose_note": note}
+    value, unit = format_glucose(glucose.mg_dl, glucose.units).split()
+    if glucose.mg_dl < LOW_MG_DL:
+        tone, word = "low", _("low")
+    elif glucose.mg_dl > HIGH_MG_DL:
+        tone, word = "high", _("high")
+    else:
+        tone, word = "in_range", _("in range")
+    parts = [unit, word]
+    if glucose.arrow is not None:
+        parts.append(words.of_the_pump(glucose.arrow))
+    note = ", ".join(parts)
+    return {
+        "glucose": value,
+        "glucose_tone": tone,
+        "glucose_note": note,
+        "arrow": ARROWS.get(glucose.arrow or "", ""),
+    }
+
+
 class HomePresenter(Presenter):
     """The screen that everything comes back to."""
 
@@ -134,6 +181,7 @@ class HomePresenter(Presenter):
             bolus=running_bolus(snapshot) or self._last_bolus(snapshot),
             trend=self._history.trend(self._hours),
             hours=self._hours,
+            **glucose_words(snapshot),
         )
 
     def press(self, key: str) -> None:

@@ -63,11 +63,12 @@ class LeasesPresenter(Presenter):
         self._note = ""
 
     def entered(self, **words: object) -> None:
-        """Ask for the leases of ``row``."""
-        row = words["row"]
-        assert isinstance(row, HistoryRow)  # noqa: S101 - history gives its own
-        self._row, self._leases, self._note = row, (), _("Reading …")
-        request_id = row.id
+        """Ask for the leases of ``row``, a row of history."""
+        row = words.get("row")
+        self._row, self._leases, self._note = None, (), ""
+        if not isinstance(row, HistoryRow):
+            return
+        self._row, self._note, request_id = row, _("Reading …"), row.id
 
         def ask(keeper: KeeperClient) -> HistoryRow | None:
             return next(iter(keeper.history(request_id=request_id, steps=True, rows=1)), None)

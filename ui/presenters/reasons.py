@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 
 from appliance.client import Reason
+from appliance.client.words import in_words
+from ui.presenters import numbers
 from ui.words import _, words
+
+_RANGE = re.compile(r"(\d+) to (\d+)(, or 0 for off)?")
+_UNITS: Mapping[str, Callable[[int], str]] = {
+    "_uu_per_h": lambda number: f"{numbers.rate(number)} U/h",
+    "_uu": numbers.units,
+    "_s": in_words,
+    "_h": lambda number: f"{number} h",
+    "_min": lambda number: f"{number} min",
+    "_days": lambda number: f"{number} d",
+}
+"""How a number is written, by the end of its field's name."""
 
 
 def reason_words(reason: Reason) -> str:
@@ -24,7 +38,26 @@ def reason_words(reason: Reason) -> str:
             return _("Settings are locked: the PIN is needed.")
         case "token":
             return _("The review is over: review the dose again.")
+        case "no_pin":
+            return _("No PIN is set: Menu, Settings.")
+        case "pin_missing":
+            return _("The PIN's file is gone: set a new one.")
+        case "out_of_range" if allowed := range_words(reason):
+            return allowed
     return words.sentence(reason.text)
+
+
+def range_words(reason: Reason) -> str:
+    """Say what is allowed in the unit of its field; "" where the pump's own sentence says more."""
+    found = _RANGE.fullmatch(reason.range or "")
+    field = reason.field or ""
+    for ending, write in _UNITS.items():
+        if found is not None and field.endswith(ending):
+            low, high = write(int(found[1])), write(int(found[2]))
+            if found[3]:
+                return _("Allowed are {low} to {high}, or 0 for off.").format(low=low, high=high)
+            return _("Allowed are {low} to {high}.").format(low=low, high=high)
+    return ""
 
 
 def reasons_of(reasons: Sequence[Reason]) -> list[str]:

@@ -15,9 +15,10 @@ HOME = "home"
 NO_CONTACT = "no_contact"
 ALARM = "alarm"
 INHIBITED = "inhibited"
+FIRST_START = "first_start"
 
 FORCED = frozenset({NO_CONTACT, ALARM})
-LASTING = frozenset({HOME, "stopped", "delivering", INHIBITED})
+LASTING = frozenset({HOME, "stopped", "delivering", INHIBITED, FIRST_START})
 """Screens that are found again after an interruption; what was half entered elsewhere is gone."""
 
 
@@ -30,6 +31,7 @@ class Router:
         self._shown = ""
         self._forced = NO_CONTACT
         self._inhibited = False
+        self._new = False
 
     def begin(self) -> None:
         """Show the first screen: nothing is known yet."""
@@ -52,6 +54,10 @@ class Router:
             self._wanted = (INHIBITED, {})
         if snapshot is not None:
             self._inhibited = inhibited
+            new, was_new = snapshot.limits is None, self._new
+            if new and not was_new and not inhibited:
+                self._wanted = (FIRST_START, {})
+            self._new = new
         if self._forced:
             self._turn(self._forced, {})
             return

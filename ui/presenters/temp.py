@@ -91,7 +91,7 @@ class TempPresenter(FormPresenter):
             value = Field(_("Of the profile"), "%", self.percent)
         else:
             value = Field(_("Rate"), "U/h", self.rate)
-        return {"value": value, "lasts": Field(_("For hours:minutes"), "h", self.lasts)}
+        return {"value": value, "lasts": Field(_("For h:min"), "h", self.lasts)}
 
     def view(self) -> FormView:
         """Return what is typed."""
@@ -105,10 +105,13 @@ class TempPresenter(FormPresenter):
             foot=(
                 FootItem("basal", _("Back")),
                 *((cancel,) if runs else ()),
-                FootItem("presets", _("Presets"), enabled=bool(self._presets)),
                 FootItem("review", _("Review"), "primary", enabled=ready, share=1.4),
             ),
-            choices=(Choice("percent", _("Percent")), Choice("rate", "U/h")),
+            choices=(
+                Choice("percent", _("Percent")),
+                Choice("rate", "U/h"),
+                Choice("presets", _("Presets"), bool(self._presets)),
+            ),
             choice=self.kind,
             fields=fields,
             note=running_words(snapshot) or self._scheduled(snapshot),
@@ -123,16 +126,17 @@ class TempPresenter(FormPresenter):
         return _("The profile asks for {rate} U/h now.").format(rate=numbers.rate(rate))
 
     def choose(self, key: str) -> None:
-        """Give it in percent, or as a rate."""
+        """Give it in percent, or as a rate, or as it is kept under a name."""
+        if key == "presets":
+            self._list_presets()
+            return
         self.kind = "percent" if key == "percent" else "rate"
         self.chosen, self.against = "value", ()
 
     def press(self, key: str) -> None:
-        """Review it, take a preset, end the one that runs, or leave."""
+        """Review it, end the one that runs, or leave."""
         if key == "review":
             self._review()
-        elif key == "presets":
-            self._list_presets()
         elif key == "cancel" and not self._cancelling:
             self._cancelling, self.against = True, ()
 
@@ -166,7 +170,10 @@ class TempPresenter(FormPresenter):
             )
             for name, temp in sorted(presets.items())
         )
-        back = lambda: self.desk.go("temp", kept=True)  # noqa: E731 - said once, used once
+
+        def back() -> None:
+            self.desk.go("temp", kept=True)
+
         self.desk.go("choose", asking=Asking(_("Presets"), rows, take, back))
 
     def _review(self) -> None:

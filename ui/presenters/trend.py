@@ -19,13 +19,14 @@ _BOLUSES = frozenset({"bolus", "extended"})
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """Instants are UTC nanoseconds; a rate lasts from ``start`` to ``end``, ``uu`` is confirmed."""
+    """Instants are UTC nanoseconds; rates have start and end, boluses what is confirmed."""
 
     from_ns: int = 0
     to_ns: int = 0
     offset_s: int = 0
     basal: tuple[tuple[int, int, int], ...] = ()
     boluses: tuple[tuple[int, int], ...] = ()
+    glucose: tuple[tuple[int, int], ...] = ()
 
 
 class History:
@@ -48,7 +49,7 @@ class History:
             return
         self._asking, self._asked_s = True, self._desk.now_s()
         since_ns = max(0, snapshot.clock.utc_ns - _DAY_NS)
-        since = HistoryParams(since_utc_ns=since_ns, limit=_MOST_ROWS)
+        since = HistoryParams(since_utc_ns=since_ns, limit=_MOST_ROWS, glucose=True)
 
         def page(keeper: KeeperClient) -> list[HistoryRow]:
             return keeper.page(since).rows
@@ -79,6 +80,7 @@ class History:
             snapshot.clock.offset_s,
             tuple(_basal(self._rows, from_ns, to_ns)),
             tuple(_boluses(self._rows, from_ns)),
+            tuple(_glucose(self._rows, from_ns)),
         )
 
 
@@ -104,4 +106,13 @@ def _boluses(rows: Sequence[HistoryRow], from_ns: int) -> list[tuple[int, int]]:
         if row.programmed_uu and row.programmed_steps and row.confirmed_steps:
             share_uu = row.programmed_uu * row.confirmed_steps // row.programmed_steps
             found.append((row.utc_ns, share_uu))
+    return found
+
+
+def _glucose(rows: Sequence[HistoryRow], from_ns: int) -> list[tuple[int, int]]:
+    found = []
+    for row in rows:
+        mg_dl = row.raw.get("mg_dl")
+        if isinstance(mg_dl, int) and row.utc_ns is not None and row.utc_ns >= from_ns:
+            found.append((row.utc_ns, mg_dl))
     return found

@@ -32,11 +32,15 @@ from ui.presenters.home import HomePresenter
 from ui.presenters.inhibited import InhibitedPresenter
 from ui.presenters.leases import LeasesPresenter
 from ui.presenters.menu import MenuPresenter
+from ui.presenters.name import NamePresenter
 from ui.presenters.no_contact import NoContactPresenter
 from ui.presenters.number import NumberPresenter
+from ui.presenters.profile import ProfilePresenter
+from ui.presenters.profiles import ProfilesPresenter
 from ui.presenters.quick import QuickPresenter
 from ui.presenters.reminders import RemindersPresenter
 from ui.presenters.review import ReviewPresenter
+from ui.presenters.segment import SegmentPresenter
 from ui.presenters.settings import LanguagePresenter, SettingsPresenter, ZonePresenter
 from ui.presenters.stopped import StoppedPresenter
 from ui.presenters.temp import TempPresenter
@@ -57,8 +61,11 @@ from ui.screens.inhibited import InhibitedPage
 from ui.screens.leases import LeasesPage
 from ui.screens.listing import ListingPage
 from ui.screens.menu import MenuPage
+from ui.screens.name import NamePage
 from ui.screens.no_contact import NoContactPage
 from ui.screens.number import NumberPage
+from ui.screens.profile import ProfilePage
+from ui.screens.profiles import ProfilesPage
 from ui.screens.quick import QuickPage
 from ui.screens.review import ReviewPage
 from ui.screens.set_change import SetChangePage
@@ -96,11 +103,15 @@ SCREENS: Mapping[str, Screen] = {
     "language": Screen(ListingPage, LanguagePresenter),
     "leases": Screen(LeasesPage, LeasesPresenter),
     "menu": Screen(MenuPage, MenuPresenter),
+    "name": Screen(NamePage, NamePresenter),
     "no_contact": Screen(NoContactPage, NoContactPresenter),
     "number": Screen(NumberPage, NumberPresenter),
+    "profile": Screen(ProfilePage, ProfilePresenter),
+    "profiles": Screen(ProfilesPage, ProfilesPresenter),
     "quick": Screen(QuickPage, QuickPresenter),
     "reminders": Screen(ListingPage, RemindersPresenter),
     "review": Screen(ReviewPage, ReviewPresenter),
+    "segment": Screen(FormPage, SegmentPresenter),
     "set_change": Screen(SetChangePage, SetChangePresenter),
     "settings": Screen(ListingPage, SettingsPresenter),
     "stopped": Screen(StoppedPage, StoppedPresenter),

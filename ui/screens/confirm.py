@@ -23,8 +23,10 @@ class ConfirmPage(Page):
 
     def on_view(self, *_: object) -> None:
         """Put the button where it belongs."""
-        if "lower" not in self.ids:
-            return
+        if "lower" in self.ids:
+            self._arrange()
+
+    def _arrange(self) -> None:
         lower, hold, facts = self.ids.lower, self.ids.first, self.ids.facts
         order = [hold, facts] if theme.portrait else [facts, hold]
         if self.view.over:
@@ -37,7 +39,8 @@ class ConfirmPage(Page):
         hold.down = False
 
     def entered(self) -> None:
-        """Have the button deaf for its first half second."""
+        """Have the button in its place, and deaf for its first half second."""
+        self._arrange()
         self.ids.first.appear()
 
     def held(self) -> None:

@@ -26,7 +26,7 @@ class MenuPage(Page):
         grid = self.ids.grid
         grid.clear_widgets()
         for name, words in self.view.buttons:
-            button = RoundButton(text=words, size_px=theme.button)
+            button = RoundButton(text=words, key=name, size_px=theme.button)
             button.bind(on_press=lambda *_, name=name: self.press(name))
             grid.add_widget(button)
         for _place in range(_LEAST_PLACES - len(self.view.buttons)):

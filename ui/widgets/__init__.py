@@ -5,13 +5,22 @@ from pathlib import Path
 from kivy.lang import Builder
 
 from ui.widgets.bar import BarText, Foot, StatusBar
-from ui.widgets.buttons import FootButton, HoldButton, Key, RoundButton, StopButton, TouchCard
+from ui.widgets.buttons import (
+    FootButton,
+    HoldButton,
+    Key,
+    RoundButton,
+    StopButton,
+    Touchable,
+    TouchCard,
+)
 from ui.widgets.choices import Choices
 from ui.widgets.curve import DayCurve
 from ui.widgets.drawing import Drawing, SiteMap, Tank
 from ui.widgets.fields import Fields, FormField
 from ui.widgets.graph import TherapyGraph
 from ui.widgets.icon import Icon
+from ui.widgets.letters import LetterPad
 from ui.widgets.pad import NumberPad
 from ui.widgets.plain import BenchMark, Card, ListRow, Surface, Text
 from ui.widgets.prose import Prose
@@ -34,6 +43,7 @@ __all__ = [
     "HoldButton",
     "Icon",
     "Key",
+    "LetterPad",
     "ListRow",
     "NumberPad",
     "Prose",
@@ -51,6 +61,7 @@ __all__ = [
     "Text",
     "TherapyGraph",
     "TouchCard",
+    "Touchable",
     "TrendGraph",
 ]
 

@@ -35,6 +35,8 @@ class Touchable(Widget):
     deaf_s = NumericProperty(0)
     at_once = BooleanProperty(False)
     again_s = NumericProperty(BUTTON_AGAIN_S)
+    chooses = BooleanProperty(False)
+    """Whether it only chooses: pressed twice it is what it was once."""
 
     __events__ = ("on_press",)
 
@@ -83,14 +85,18 @@ class Touchable(Widget):
         return True
 
     def on_touch_up(self, touch: MotionEvent) -> bool:
-        """Fire where the finger is still upon it."""
+        """Fire where the finger is still upon it, and it is still on the screen."""
         if touch.grab_current is not self:
             return False
         touch.ungrab(self)
         was_down, self.down = self.down, False
-        if was_down and self.enabled and not self.at_once:
+        if was_down and self.enabled and not self.at_once and self.is_shown():
             self.dispatch("on_press")
         return True
+
+    def is_shown(self) -> bool:
+        """Return whether it is part of what the window shows: an alarm may have taken its place."""
+        return self.get_root_window() is not None
 
     def on_press(self) -> None:
         """Be pressed."""
@@ -100,6 +106,8 @@ class RoundButton(Touchable, Surface):
     """A button with words; ``kind`` says what stands behind it."""
 
     text = StringProperty("")
+    key = StringProperty("")
+    """What a page or a test finds it by, in every language."""
     kind = OptionProperty("plain", options=["plain", "primary", "seen", "quiet", "chosen"])
     ink = ColorProperty()
     size_px = NumericProperty(21)
@@ -112,13 +120,10 @@ class TouchCard(Touchable, BoxLayout):
 class FootButton(RoundButton):
     """A button of the foot."""
 
-    key = StringProperty("")
-
 
 class Key(RoundButton):
     """A key of the pad: it counts when the finger comes down, and again after 85 ms."""
 
-    key = StringProperty("")
     icon = StringProperty("")
 
     def __init__(self, **words: object) -> None:
@@ -194,7 +199,7 @@ class HoldButton(Touchable, Surface):
             self.dispatch("on_let_go")
 
     def _fill_up(self, _dt: float) -> None:
-        if not self.enabled:
+        if not self.enabled or not self.is_shown():
             self.down = False
             return
         self.filled = min(1.0, (now_s() - self._since_s) / self.hold_s)

@@ -42,7 +42,7 @@ class Choices(GridLayout):
             button.kind = "chosen" if item.key == self.chosen else "plain"
 
     def _made(self, key: str) -> RoundButton:
-        button = RoundButton(again_s=0.1)
+        button = RoundButton(again_s=0.1, chooses=True)
         button.bind(on_press=lambda *_: self.dispatch("on_choose", key))
         self.add_widget(button)
         return button

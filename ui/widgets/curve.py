@@ -15,15 +15,19 @@ _LABEL_H = (0, 6, 12, 18, 24)
 
 
 class DayCurve(Widget):
-    """``segments`` are (minute of the day, rate in uu/h); ``minute`` is now, -1 marks nothing."""
+    """``segments`` are (minute of the day, rate in uu/h); ``minute`` is now, -1 marks nothing.
+
+    ``lit`` is the number of the segment that is looked at, -1 for none.
+    """
 
     segments = ListProperty([])
     minute = NumericProperty(-1)
+    lit = NumericProperty(-1)
 
     def __init__(self, **words: object) -> None:
         super().__init__(**words)
         self._drawing = Clock.create_trigger(self._draw, -1)
-        for each in ("segments", "minute", "pos", "size"):
+        for each in ("segments", "minute", "lit", "pos", "size"):
             self.fbind(each, self._drawing)
         theme.bind(basal=self._drawing)
         self._drawing()
@@ -41,9 +45,9 @@ class DayCurve(Widget):
             return float(self.x + self.width * minute / _DAY_MIN)
 
         with self.canvas:
-            Color(*theme.basal)
             for place, (start, rate) in enumerate(segments):
                 end = segments[place + 1][0] if place + 1 < len(segments) else _DAY_MIN
+                Color(*(theme.insulin if place == self.lit else theme.basal))
                 Rectangle(
                     pos=(across(start), self.y + axis),
                     size=(across(end) - across(start), rate * scale_y),

@@ -1,0 +1,95 @@
+"""The same bolus with a real pointer in a real window, and keys that lead nowhere."""
+
+from pathlib import Path
+
+from demo_harness import RunningDemo, wait_for
+from kivy.uix.widget import Widget
+from real_display import RealDisplay, touchscreen_in_a_window
+from touch import Hands, frames, kiosk_on
+
+from appliance.client import Places
+
+KEYS = ["Escape", "F1", "F11", "F12", "Return", "Tab", "space", "BackSpace", "Menu", "Super_L"]
+KEYS += [
+    "Home",
+    "End",
+    "Delete",
+    "Print",
+    "e",
+    "q",
+    "w",
+    "c",
+    "f",
+    "a",
+    "1",
+    "5",
+    "period",
+    "F4",
+    "Up",
+    "Down",
+]
+HELD = ["", "ctrl+", "alt+", "shift+", "super+", "ctrl+alt+", "ctrl+shift+", "alt+shift+"]
+
+
+def places_of(demo: RunningDemo, tmp_path: Path) -> dict[str, tuple[float, float]]:
+    """Where the buttons lie, seen on a kiosk of the same panel."""
+    found: dict[str, tuple[float, float]] = {}
+
+    def note(hands: Hands, name: str, widget: Widget) -> None:
+        x_px, y_px = widget.to_window(*widget.center)
+        found[name] = (x_px, hands.kiosk.panel.height_px - y_px)
+
+    with kiosk_on(Places(tmp_path, tmp_path), start=False) as hands:
+        hands.hear(demo.status())
+        frames(3)
+        note(hands, "bolus", hands.button("bolus"))
+        hands.kiosk.go("bolus")
+        frames(3)
+        for key in ("0", ".", "4", "5", "review", "home"):
+            note(hands, key, hands.button(key))
+        hands.kiosk.go("review", amount_uu=450_000)
+        frames(3)
+        note(hands, "hold", hands.button("Hold to deliver"))
+    return found
+
+
+def test_a_bolus_by_a_real_pointer_and_no_key_that_leads_out(
+    rested: RunningDemo, tmp_path: Path
+) -> None:
+    at = places_of(rested, tmp_path)
+    with touchscreen_in_a_window(rested.folder, tmp_path) as (display, _pid):
+        seen = display.still()
+        tried = press_every_key(display)
+        assert tried >= 200
+        assert changed_pixels(seen, display.still()) < 0.05, "no key has changed the screen"
+        for name in ("bolus", "0", ".", "4", "5", "review"):
+            display.click(*at[name])
+            display.still()
+        display.move(*at["hold"])
+        display.xdotool("mousedown", "1")
+        try:
+            bolus = wait_for(lambda: rested.status().bolus, "the bolus has begun", 10)
+        finally:
+            display.xdotool("mouseup", "1")
+        assert bolus.programmed_uu == 450_000
+
+        def ended() -> bool:
+            with rested.pump() as pump:
+                dose = pump.lookup(bolus.id)
+            return dose is not None and dose.complete
+
+        wait_for(ended, "every step is confirmed", 40, every_s=0.3)
+    rested.bounds_hold()
+
+
+def press_every_key(display: RealDisplay) -> int:
+    keys = [held + key for key in KEYS for held in HELD]
+    for first in range(0, len(keys), 40):
+        display.xdotool("key", "--window", display.window, *keys[first : first + 40])
+    return len(keys)
+
+
+def changed_pixels(before: bytes, after: bytes) -> float:
+    """The share of the picture that differs: a clock or a count may, a screen may not."""
+    differing = sum(one != other for one, other in zip(before[::64], after[::64], strict=True))
+    return differing / (len(before) / 64)

@@ -185,9 +185,15 @@ class Rollup:
     """The database beside one ledger. One thread at a time."""
 
     def __init__(self, path: Path, ledger: Path) -> None:
-        """Open it, or make it anew where it is none, older, or of another ledger."""
+        """Open it, or make it anew where it is none, older, or of another ledger.
+
+        Raises LedgerFault where it can be neither.
+        """
         self._path, self._ledger = path, ledger
-        self._db = self._opened()
+        try:
+            self._db = self._opened()
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerFault(f"{path} cannot be opened: {error}") from error
         self.seq, self._digest, self._state = self._read_meta()
         self._days: dict[tuple[int, int, int], Fields] = {}
         self._touched: dict[int, dict[str, int]] = {}

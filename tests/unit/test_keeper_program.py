@@ -37,6 +37,7 @@ def configured(folder: Path, observer: int | str | None = None) -> Path:
     """Write the shipped example's configuration, with its paths in ``folder`` and a user."""
     text = (ROOT / "docs" / "benchpump.example.toml").read_text()
     text = text.replace("/var/lib/benchpump", str(folder)).replace("/run/benchpump", str(folder))
+    text = text.replace("/var/lib/pump-keeper", str(folder))
     text = text.replace("observe = []", f"observe = [{json.dumps(observer or os.getuid())}]")
     config = folder / "benchpump.toml"
     config.write_text(text)
@@ -210,3 +211,13 @@ def test_an_export_with_a_report_is_made_when_asked_and_the_keeper_says_where(
     (made,) = (folder / "exports").iterdir()
     assert (made / "report.pdf").read_bytes().startswith(b"%PDF")
     assert (made / "nightscout" / "entries.json").exists()
+
+
+def test_a_folder_of_its_own_that_is_not_there_is_named(folder: Path) -> None:
+    config = configured(folder)
+    text = config.read_text().replace(f'keeper_state = "{folder}"', 'keeper_state = "/none"')
+    config.write_text(text)
+    status, said = Keeper(folder, f"--config={config}").end()
+    assert status == 1
+    assert "E401: /none/keeper.db cannot be opened" in said
+    assert "Traceback" not in said

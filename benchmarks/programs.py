@@ -123,7 +123,7 @@ def running_demo(*, basal: bool) -> Iterator[_Demo]:
                 ))  # fmt: skip
                 if not basal:
                     nothing = [Segment(start_min_of_day=0, rate_uu_per_h=0)]
-                    pump.import_basal("None", nothing, replace=True)
+                    pump.import_basal("None", nothing, replace=True, confirm=True)
                     pump.use_basal("None")
             yield demo
         finally:

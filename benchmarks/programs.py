@@ -78,7 +78,8 @@ class _Demo:
                 against[:] = [one.text for one in review.reasons]
                 return review.token
 
-            pump.deliver(request_id, _DOSE_UU, _until(token, "the bolus may begin", against))
+            may = _until(token, "the bolus may begin", against)
+            pump.deliver(request_id, _DOSE_UU, may, again=True)
             begun_s = time.monotonic()
             _until(lambda: self.truth_steps() - before > 60, "it is in its midst")
             meanwhile()

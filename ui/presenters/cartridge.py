@@ -31,10 +31,10 @@ _HOURS_PER_DAY = 24
 _TOTAL = 5
 
 SITES = (
-    ("abdomen_upper_right", 0.415, 0.65),
-    ("abdomen_upper_left", 0.585, 0.65),
-    ("abdomen_lower_right", 0.415, 0.48),
-    ("abdomen_lower_left", 0.585, 0.48),
+    ("abdomen_upper_right", 0.415, 0.66),
+    ("abdomen_upper_left", 0.585, 0.66),
+    ("abdomen_lower_right", 0.415, 0.47),
+    ("abdomen_lower_left", 0.585, 0.47),
     ("arm_right", 0.245, 0.62),
     ("arm_left", 0.755, 0.62),
     ("thigh_right", 0.4, 0.26),

@@ -145,6 +145,7 @@ missing_packages() { # missing_packages base|test|full|vm: what Debian calls wha
   if [[ $1 == test ]]; then
     command -v ps >/dev/null || packages+=(procps)
     command -v strace >/dev/null || packages+=(strace)
+    command -v pdftotext >/dev/null || packages+=(poppler-utils)
     command -v spin >/dev/null || packages+=(spin)
     command -v gcc >/dev/null || packages+=(gcc libc6-dev) # spin's checkers are C programs
   fi
@@ -156,6 +157,7 @@ missing_packages() { # missing_packages base|test|full|vm: what Debian calls wha
   if [[ $1 == full ]]; then # what test --full may not leave out
     command -v ps >/dev/null || packages+=(procps)
     command -v strace >/dev/null || packages+=(strace)
+    command -v pdftotext >/dev/null || packages+=(poppler-utils)
     command -v unshare >/dev/null || packages+=(util-linux)
     command -v cc >/dev/null || packages+=(gcc libc6-dev)
     command -v spin >/dev/null || packages+=(spin)

@@ -145,7 +145,7 @@ class WireLost(PumpError, ConnectionError):
     code = "E502"
 
 
-class SourceFault(PumpError):
+class SourceFault(PumpError, OSError):
     """A source of glucose, or another system, that does not answer now: it is asked again."""
 
     code = "E503"

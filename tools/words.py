@@ -15,6 +15,7 @@ import io
 import re
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +27,7 @@ from babel.messages.mofile import write_mo  # noqa: E402
 from babel.messages.pofile import read_po, write_po  # noqa: E402
 
 LOCALE = ROOT / "ui" / "locale"
+_NO_DATE = datetime(2026, 1, 1, tzinfo=UTC)
 _KV = re.compile(r"tr\._\((['\"])(.*?)\1\)")
 
 
@@ -80,9 +82,18 @@ def renew(po: Path, found: Catalog) -> list[str]:
     out = io.BytesIO()
     write_po(out, catalogue, width=100, sort_output=True, omit_header=False, no_location=True)
     po.write_bytes(_without_dates(out.getvalue()))
-    with po.with_suffix(".mo").open("wb") as compiled:
-        write_mo(compiled, read_po(io.BytesIO(po.read_bytes()), locale=language))
+    po.with_suffix(".mo").write_bytes(compiled(po))
     return lacking(po, found)
+
+
+def compiled(po: Path) -> bytes:
+    """Return a catalogue as gettext reads it: the same bytes for the same words."""
+    catalogue = read_po(io.BytesIO(po.read_bytes()), locale=po.parts[-3])
+    catalogue.project, catalogue.version = "benchpump", "0"
+    catalogue.creation_date = catalogue.revision_date = _NO_DATE
+    out = io.BytesIO()
+    write_mo(out, catalogue)
+    return out.getvalue()
 
 
 def lacking(po: Path, found: Catalog) -> list[str]:

@@ -17,6 +17,7 @@ from appliance.cli.offline.check_config import check_config
 from appliance.cli.offline.curve import curve
 from appliance.cli.offline.hardware import hardware
 from appliance.cli.offline.simulate import simulate
+from appliance.cli.offline.take_away import export, report
 from appliance.cli.offline.verify import verify
 from appliance.cli.pin import pin
 from appliance.cli.profiles import basal
@@ -76,7 +77,7 @@ for verb in (
     remind,
 ):
     pumpctl.add_command(verb)
-for verb in (verify, check_config, hardware, calc, curve, simulate, bench):
+for verb in (verify, export, report, check_config, hardware, calc, curve, simulate, bench):
     pumpctl.add_command(verb)
 
 

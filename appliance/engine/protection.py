@@ -24,12 +24,15 @@ from appliance.domain.protection import (
     spent_ns,
 )
 from appliance.domain.states import PumpState
-from appliance.domain.units import NS_PER_S
+from appliance.domain.units import NS_PER_MIN, NS_PER_S
 from appliance.engine.alarms import AlarmBoard
 from appliance.engine.basal import Basal
 from appliance.engine.book import Stamp
 from appliance.engine.context import Context
 from appliance.ports import Row
+
+_SAID_NS = 15 * NS_PER_MIN
+"""A suspension that is over sooner is no news: it stands in the snapshot and in the history."""
 
 
 class Protection:
@@ -132,7 +135,7 @@ class Protection:
             self._write("resumed", "protection was switched off", None)
         elif why := over_time(self.rule, self.spans()):
             self._write("resumed", f"{why}: the schedule returns", None)
-        else:
+        elif self.spans()[-1].length_ns >= _SAID_NS:
             self._alarms.raise_(AlarmCode.BASAL_SUSPENDED, self._last)
 
     def end_by_person(self, by: str, then: Callable[[], None]) -> bool:
@@ -173,7 +176,6 @@ class Protection:
             self._writing = False
             if event == "suspended":
                 self._own, self._last = True, why
-                self._alarms.raise_(AlarmCode.BASAL_SUSPENDED, why)
                 self._end_extended(f"suspended by glucose: {why}")
             if event != "held" and self._basal.on:
                 self._basal.anchor_anew(f"{event} by glucose: {why}")

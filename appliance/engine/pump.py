@@ -232,9 +232,8 @@ class Pump:
         self._recovering = False
         self._clean_start = book.clean and not book.leases and not book.open_doses
         before, now = book.config_sha256, machine.config_sha256
-        self._config_change = f"{before[:12]} before, {now[:12]} now" if before != now else ""
-        if not before:
-            self._config_change = ""  # a new ledger knows of none
+        changed = before not in ("", now)  # a new ledger knows of none
+        self._config_change = f"{before[:12]} before, {now[:12]} now" if changed else ""
         self._ready_said = False
         self._resume_tokens: list[int] = []
         self._resume_wanted: tuple[bool, str] | None = None
@@ -664,9 +663,10 @@ class Pump:
             text = f"the configuration is not that of the last start: {self._config_change}"
             self._alarms.raise_(AlarmCode.CONFIG_CHANGED, text)
         if not self._clean_start or self._was is PumpState.FAULTED or bad or self._config_change:
-            unclean = "the pump did not end cleanly: acknowledge the alarms, then resume"
-            changed = "the configuration was changed: acknowledge that, then resume"
-            self._why = [one.text for one in bad] or [unclean if not self._clean_start else changed]
+            why = "the pump did not end cleanly: acknowledge the alarms, then resume"
+            if self._clean_start and self._config_change:
+                why = "the configuration was changed: acknowledge that, then resume"
+            self._why = [one.text for one in bad] or [why]
             if self._was is PumpState.RUNNING:
                 self._line.stopped()
             self._move(PumpState.FAULTED, "recovery")

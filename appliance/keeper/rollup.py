@@ -25,7 +25,7 @@ from appliance.domain.units import MIN_PER_DAY, NS_PER_MIN, NS_PER_S
 from appliance.errors import BrokenChain, LedgerFault
 from appliance.ports import Row
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised where what is kept here changes: a file of an older one is made anew."""
 BATCH_ROWS = 2_000
 DAY_NS = MIN_PER_DAY * NS_PER_MIN
@@ -53,7 +53,7 @@ CREATE TABLE glucose_days (
 ) STRICT;
 CREATE TABLE readings (
     seq INTEGER PRIMARY KEY, utc_ns INTEGER NOT NULL, offset_s INTEGER NOT NULL,
-    mg_dl INTEGER NOT NULL, finger INTEGER NOT NULL
+    mg_dl INTEGER NOT NULL, finger INTEGER NOT NULL, source TEXT NOT NULL
 ) STRICT;
 CREATE INDEX readings_utc ON readings (utc_ns, finger, mg_dl, offset_s);
 CREATE TABLE doses (
@@ -70,6 +70,9 @@ CREATE TABLE events (
     body TEXT NOT NULL
 ) STRICT;
 CREATE INDEX events_utc ON events (utc_ns);
+CREATE TABLE settings (
+    name TEXT PRIMARY KEY, seq INTEGER NOT NULL, utc_ns INTEGER NOT NULL, text TEXT NOT NULL
+) STRICT;
 CREATE TABLE cartridges (
     seq INTEGER PRIMARY KEY, utc_ns INTEGER NOT NULL, filled_uu INTEGER NOT NULL
 ) STRICT;
@@ -164,6 +167,14 @@ class Rollup:
     def state(self) -> State:
         """Return what the fold knows: open doses, and the sums of the leases."""
         return self._state
+
+    def last_day(self) -> int:
+        """Return the last local day that anything happened on; 0 where nothing did."""
+        (day,) = self._db.execute(
+            "SELECT max(day) FROM (SELECT max(day) AS day FROM days UNION"
+            " SELECT max(day) FROM glucose_days)"
+        ).fetchone()
+        return int(day or 0)
 
     def close(self) -> None:
         """Close the file."""
@@ -292,8 +303,20 @@ class Rollup:
                 self._day(row)["changes"] += 1
             case _:
                 pass
+        if entry.kind == "setting":
+            self._setting(row)
         if entry.kind in _EVENTS:
             self._event(row)
+
+    def _setting(self, row: Row) -> None:
+        """Keep what is in force; what has no value any more is not."""
+        entry, body = row.entry, row.entry.body
+        self._db.execute("DELETE FROM settings WHERE name = ?", (body["name"],))
+        if body["new"] is not None:
+            self._db.execute(
+                "INSERT INTO settings VALUES (?, ?, ?, ?)",
+                (body["name"], row.seq, entry.utc_ns, json.dumps(body["new"])),
+            )
 
     def _event(self, row: Row) -> None:
         entry = row.entry
@@ -417,8 +440,8 @@ class Rollup:
         if not finger and self._db.execute(_THERE, (utc_ns,)).fetchone():
             return  # two sources, or one twice: of one instant the first reading counts
         self._db.execute(
-            "INSERT INTO readings VALUES (?, ?, ?, ?, ?)",
-            (row.seq, utc_ns, entry.offset_s, body["mg_dl"], finger),
+            "INSERT INTO readings VALUES (?, ?, ?, ?, ?, ?)",
+            (row.seq, utc_ns, entry.offset_s, body["mg_dl"], finger, body["source"]),
         )
         if finger:
             return

@@ -69,12 +69,21 @@ def test_the_verbs_are_those_of_the_design() -> None:
         *("bench inject", "bench occlude", "bench press", "bench set", "bench status", "bolus"),
         *("calc", "cartridge cannula", "cartridge finish", "cartridge load", "cartridge prime"),
         *("cartridge rewind", "cartridge show", "check-config", "check-signals", "curve", "days"),
-        *("dose", "glucose enter", "glucose resume", "glucose set", "glucose show"),
-        *("glucose snooze",),
+        *("dose", "export", "glucose enter", "glucose resume", "glucose set", "glucose show"),
+        *("glucose snooze", "hardware check"),
         *("history", "insulin set", "insulin show", "keeper run", "keeper show", "limits set"),
         *("limits show",),
         *("pin clear", "pin lock", "pin set", "pin show", "quick set", "quick show"),
-        *("rearm", "remind set", "remind show", "remind snooze", "resume", "silence", "simulate"),
+        *(
+            "rearm",
+            "remind set",
+            "remind show",
+            "remind snooze",
+            "report",
+            "resume",
+            "silence",
+            "simulate",
+        ),
         *("status", "stop", "summary", "suspend", "temp cancel", "temp delete", "temp presets"),
         *("temp save", "temp start", "temp use", "verify"),
     ]
@@ -87,11 +96,11 @@ def test_every_verb_explains_itself(verb: tuple[str, ...]) -> None:
     assert result.stdout.startswith(f"Usage: pumpctl {' '.join(verb)}")
     assert len(result.stdout.splitlines()) > 6
     assert result.stdout == run(*verb, "-h").stdout
-    if verb not in {("check-config",), ("curve",), ("simulate",)}:
+    if verb not in {("check-config",), ("curve",), ("hardware", "check"), ("simulate",)}:
         assert "--dir DIR" in result.stdout
 
 
-OFFLINE = ("check-config", "curve", "simulate", "verify")
+OFFLINE = ("check-config", "curve", "export", "hardware", "report", "simulate", "verify")
 READING = ["alarms", "basal show", "bench faults", "bench status", "bolus", "check-config", "dose"]
 READING += ["calc", "curve", "history", "limits show", "simulate", "status", "stop", "verify"]
 READING += [
@@ -184,6 +193,8 @@ def test_without_a_pump_every_verb_ends_with_3(verb: tuple[str, ...], tmp_path: 
         "check-signals": ["--yes"],
         "remind set": ["--glucose", "90"],
         "dose": ["123e4567-e89b-12d3-a456-426614174000"],
+        "export": [str(tmp_path / "out")],
+        "report": [str(tmp_path / "r.pdf")],
         "glucose enter": ["142"],
         "glucose set": ["--units", "mmol/L"],
         "insulin set": ["rapid"],

@@ -286,6 +286,7 @@ def test_sr_48_what_stopped_delivery_or_left_it_in_doubt_is_high() -> None:
         AlarmCode.CONFIG_CHANGED,
         AlarmCode.AUTO_OFF,
         AlarmCode.LOCKED,
+        AlarmCode.URGENT_LOW_GLUCOSE,  # the patient's harm, not the pump's
     }
     low = {code for code, kind in TABLE.items() if kind.priority is Priority.LOW}
     assert low == {
@@ -296,6 +297,9 @@ def test_sr_48_what_stopped_delivery_or_left_it_in_doubt_is_high() -> None:
         AlarmCode.CHECK_GLUCOSE,
         AlarmCode.MISSED_MEAL,
         AlarmCode.REMINDER,
+        AlarmCode.HIGH_GLUCOSE,
+        AlarmCode.GLUCOSE_RISING,
+        AlarmCode.BASAL_SUSPENDED,
     }
 
 
@@ -313,9 +317,13 @@ def test_sr_49_every_alarm_tells_a_person_what_it_is_and_what_to_do(code: AlarmC
     for sentence in kind.what_to_do:
         assert re.fullmatch(r"[A-Z].*[^ ]", sentence)
         assert len(sentence) <= 100
-    # A HIGH alarm means that delivery stopped: the way back is always told.
-    told_to_resume = any("resume" in sentence for sentence in kind.what_to_do)
-    assert told_to_resume == (kind.priority is Priority.HIGH)
+    # A HIGH alarm means that delivery stopped, and the way back is always told. Two are HIGH for
+    # what they say, while delivery goes on; a suspension by glucose has a way back of its own.
+    goes_on = {AlarmCode.RECORD_DAMAGED, AlarmCode.URGENT_LOW_GLUCOSE}
+    stops = (kind.priority is Priority.HIGH and code not in goes_on) or (
+        code is AlarmCode.BASAL_SUSPENDED
+    )
+    assert any("resume" in sentence for sentence in kind.what_to_do) == stops
 
 
 # ------------------------------------------------------------------ errors

@@ -128,7 +128,7 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
 
 
 def tables(rollup: Rollup) -> dict[str, list[Any]]:
-    names = ("days", "glucose_days", "readings", "doses", "events", "cartridges")
+    names = ("days", "glucose_days", "readings", "doses", "events", "cartridges", "settings")
     return {
         name: list(rollup.db.execute(f"SELECT * FROM {name}"))  # noqa: S608
         for name in names

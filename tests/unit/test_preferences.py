@@ -37,7 +37,7 @@ def test_what_is_named_changes_and_the_rest_stays() -> None:
 def test_what_cannot_be_is_refused_with_its_field_and_changes_nothing() -> None:
     room = Choosing()
     refused = room.set(zone="Mars/Phobos", syringe_uu=400_000_000, fluid="milk")["refused"]
-    assert [text.split(" = ")[0] for text in refused] == ["zone", "syringe_uu", "kind"]
+    assert [text.split(" = ")[0] for text in refused] == ["zone", "syringe_uu", "fluid"]
     assert room.set(syringe_uu=0)["refused"]
     assert room.ask("preferences.show") == {"preferences": NOTHING}
 

@@ -383,6 +383,7 @@ def test_librelinkup_readings_are_those_of_the_patient_that_was_chosen(
 
         def __init__(self, email: str, password: str, api_url: object) -> None:
             assert (email, password) == ("a@b.c", "x")
+            assert api_url
 
         def authenticate(self) -> None:
             if Account.fails:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,8 +12,9 @@ from appliance.adapters.clock import real_monotonic_ns, real_sleep
 from appliance.cli.session import Exit, end, print_json, safe, with_json
 from appliance.config import Config, load
 from appliance.errors import BadConfiguration, PinFault
-from drivers.check import HardwareCheck, Wiring
-from drivers.factory import build_factory
+
+if TYPE_CHECKING:
+    from drivers.check import HardwareCheck
 
 _CONFIGURATION = Path("/etc/benchpump/benchpump.toml")
 _NS_PER_S = 1_000_000_000
@@ -92,6 +94,9 @@ def _checking(
     machine: Config, person: AtTheBench, patience_s: int, stack: ExitStack
 ) -> HardwareCheck:
     """Build every line; all are given back with ``stack``. Raises PinFault."""
+    from drivers.check import HardwareCheck, Wiring  # here, since every other verb needs no pin
+    from drivers.factory import build_factory
+
     runtime, pins, table, safety = (
         machine.paths.runtime,
         machine.pins,

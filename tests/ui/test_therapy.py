@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 from demo_harness import RunningDemo
 from kivy.uix.widget import Widget
-from touch import Finger, Hands, everything, frames, kiosk_on
+from touch import TIME, Finger, Hands, everything, frames, kiosk_on
+from ui_desk import snapshot_of
 
-from appliance.client import Snapshot
+from appliance.client import Places, Snapshot
+from appliance.client.messages import Basal
 from ui.panels import PANELS
+from ui.presenters.draft import Draft, Piece
 from ui.widgets import HoldButton, RowList
 
 Box = tuple[float, float, float, float]
@@ -134,7 +137,7 @@ def test_the_graph_and_the_days_show_what_was_delivered(hands: Hands, rested: Ru
         lambda: hands.kiosk.page.view.plot.hours == 3 and hands.kiosk.page.view.plot,
         "three hours are drawn",
     )
-    assert "0.65" in [mark.words for mark in plot.boluses]
+    assert "0.25" in [mark.words for mark in plot.boluses]
     assert [block for block in plot.basal if block.rate_uu_per_h > 0]
     goes(hands, "days", "days")
     hands.sees(lambda: hands.kiosk.page.view.rows, "a day is listed")
@@ -260,35 +263,40 @@ def meet(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
+DAY = Basal.of(
+    {
+        "active": "Day",
+        "rate_uu_per_h": 900_000,
+        "profiles": {"Day": [{"start_min_of_day": 0, "rate_uu_per_h": 900_000}]},
+    }
+)
+
+
 @pytest.mark.parametrize("panel", sorted(PANELS))
-@pytest.mark.parametrize("screen", ["temp", "profile"])
+@pytest.mark.parametrize("way", ["temporary basal", "profile"])
 def test_sr_07_what_confirms_shares_no_place_with_the_button_that_led_to_it(
-    screen: str, panel: str, rested: RunningDemo
+    way: str, panel: str, tmp_path: Path
 ) -> None:
-    with kiosk_on(rested.places, PANELS[panel]) as hands:
-        hands.sees_screen("home")
-        if screen == "temp":
-            goes(hands, "basal", "basal")
-            goes(hands, "Temporary basal", "temp")
+    nowhere = Places(tmp_path, tmp_path)
+    with TIME.held(), kiosk_on(nowhere, PANELS[panel], start=False) as hands:
+        hands.hear(snapshot_of())
+        if way == "profile":
+            in_use = Draft.of("Day", DAY.profiles["Day"], in_use=True)
+            hands.kiosk.go("profile", draft=in_use.put(Piece(720, 1_000_000), None))
+            led = hands.button("keep")
+        else:
+            hands.kiosk.go("temp")
+            frames(2)
             types(hands, "110")
             tap(hands, "lasts")
             types(hands, "100")
             led = hands.button("review")
-        else:
-            menu(hands, "Profiles", "profiles")
-            hands.sees(lambda: hands.kiosk.page.view.chosen == "Demo day", "the profile in use")
-            goes(hands, "edit", "profile")
-            goes(hands, "add", "segment")
-            types(hands, "1200")
-            tap(hands, "rate")
-            types(hands, "1")
-            goes(hands, "take", "profile")
-            led = hands.button("keep")
+        frames(2)
         hands.settles()
         before = box(led)
         hands.tap(led)
-        hands.sees_screen("confirm")
-        frames(2)
+        assert hands.screen() == "confirm"
+        frames(3)
         hold = next(one for one in everything(hands.kiosk.frame) if isinstance(one, HoldButton))
         assert not meet(before, box(hold)), (before, box(hold))
 

@@ -122,7 +122,7 @@ def test_a_dual_bolus_by_touch_is_two_doses_and_history_has_both_to_the_lease(
         "its end is in history",
     )
     row(hands, next(one.key for one in hands.kiosk.page.view.rows if one.text == "Bolus"))
-    assert hands.reads(f"{dose.confirmed_steps} of {dose.programmed_steps} steps")
+    assert hands.reads(f"{dose.confirmed_steps} of {dose.programmed_steps}")
     goes(hands, "leases", "leases")
     leases = hands.sees(lambda: hands.kiosk.page.view.rows, "the leases")
     assert hands.reads(f"{dose.confirmed_steps} steps confirmed in {len(leases)} leases")

@@ -25,6 +25,7 @@ from appliance.keeper.settings import KeeperSettings, read
 from appliance.ports import ClockQuality, ClockReading, Entry
 
 S = 1_000_000_000
+ROOT = Path(__file__).parents[2]
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
@@ -315,6 +316,12 @@ def test_the_keepers_settings_are_read_strictly(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(BadConfiguration, match=said):
             read(path)
+
+
+def test_the_shipped_example_says_what_is_usual_and_switches_nothing_on() -> None:
+    example, usual = read(ROOT / "docs/keeper.example.toml"), KeeperSettings()
+    assert (example.jobs, example.report, example.hosts) == (usual.jobs, usual.report, [])
+    assert not any(one.enabled for one in (*example.source, *example.link))
 
 
 # --- what was found wrong becomes an alarm --------------------------------------------------------

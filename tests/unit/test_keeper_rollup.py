@@ -145,9 +145,10 @@ def uu(steps: int) -> int:
 
 @pytest.fixture(scope="module")
 def troubled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two days in which programs die, power is cut and clocks are set: a real pump's ledger."""
+    """Hours in which programs die, power is cut and clocks are set: a real pump's ledger."""
     path = tmp_path_factory.mktemp("troubles") / "ledger.db"
-    report = run(read(ROOT / "docs/examples/troubles.toml"), pulses=True, keep=path)
+    scenario = read(ROOT / "docs/examples/troubles.toml")
+    report = run(scenario, days=0.6, pulses=True, keep=path)
     assert report.violations == []
     return path
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from benchmarks import delivery, driver, occlusion, programs, storage, timing, virtual
+from benchmarks import delivery, driver, occlusion, programs, storage, timing, touchscreen, virtual
 from benchmarks.report import Result, markdown, table
 
 Case = Callable[..., list[Result]]
@@ -42,8 +42,10 @@ CASES: dict[str, Case] = {
     "start": storage.start,
     "memory": programs.memory,
     "ready": programs.ready,
+    "screen": touchscreen.program,
+    "tap": touchscreen.tap,
 }
-_AGAIN = ("lateness", "held", "drift", "stop", "commit", "driver", "ready")
+_AGAIN = ("lateness", "held", "drift", "stop", "commit", "driver", "ready", "screen", "tap")
 """Ratios of times: a shared computer may spoil one run, so a miss is measured once more."""
 
 

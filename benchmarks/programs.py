@@ -107,7 +107,8 @@ def _until(is_so: Callable[[], Any], what: str, why: Sequence[str] = ()) -> Any:
 
 
 @contextlib.contextmanager
-def _demo(*, basal: bool) -> Iterator[_Demo]:
+def running_demo(*, basal: bool) -> Iterator[_Demo]:
+    """Run a demo, with its basal or suspended."""
     with tempfile.TemporaryDirectory(prefix="bp-") as folder:
         demo = _Demo(Path(folder) / "D")
         try:
@@ -129,7 +130,8 @@ def _demo(*, basal: bool) -> Iterator[_Demo]:
             demo.stop()
 
 
-def _status(pid: int) -> dict[str, int]:
+def kib_of(pid: int) -> dict[str, int]:
+    """Return what the kernel says of a process's memory, in KiB by name."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").split("\n")
     pairs = (line.split() for line in lines if line.endswith(" kB"))
     return {words[0].rstrip(":"): int(words[1]) for words in pairs}
@@ -140,9 +142,9 @@ def _ticks(pid: int) -> int:
     return int(after[11]) + int(after[12])
 
 
-def _shares(pids: dict[str, int], seconds: float) -> dict[str, float]:
-    """Return the share of a core that each program took over a span of time."""
-    before = {name: _ticks(pids[name]) for name in _MEMORY_MIB}
+def shares_of(pids: dict[str, int], seconds: float) -> dict[str, float]:
+    """Return the share of a core that each process took over a span of time."""
+    before = {name: _ticks(pid) for name, pid in pids.items()}
     time.sleep(seconds)
     hz = os.sysconf("SC_CLK_TCK")
     return {name: (_ticks(pids[name]) - before[name]) / hz / seconds for name in before}
@@ -155,14 +157,14 @@ def memory(*, quick: bool) -> list[Result]:
     """Resident memory of each program, and its share of a core: suspended, and while basal runs."""
     seconds = 5.0 if quick else 30.0
     results = []
-    with _demo(basal=True) as demo:
+    with running_demo(basal=True) as demo:
         pids = demo.pids()
-        busy = _shares(pids, seconds)
+        busy = shares_of(pids, seconds)
         with PumpClient(demo.places.pump_socket) as pump:
             pump.suspend()
-        rest = _shares(pids, seconds)
+        rest = shares_of(pids, seconds)
         for name, most_mib in _MEMORY_MIB.items():
-            status = _status(pids[name])
+            status = kib_of(pids[name])
             mib = status["VmRSS"] / _MIB_KIB
             locked = "locked" if status["VmLck"] else "not locked"
             results.append(
@@ -196,7 +198,7 @@ def memory(*, quick: bool) -> list[Result]:
 def freeze(*, quick: bool) -> list[Result]:
     """`pumpd` frozen for a second in the midst of a bolus."""
     del quick
-    with _demo(basal=False) as demo:
+    with running_demo(basal=False) as demo:
         alone = demo.dose(lambda: None)
         pid = demo.pids()["pumpd"]
 
@@ -242,7 +244,7 @@ def stall(*, quick: bool) -> list[Result]:
     strace = shutil.which("strace")
     if strace is None:
         return [not_run("stall", what, "no step changed", "As root: apt-get install strace")]
-    with _demo(basal=False) as demo:
+    with running_demo(basal=False) as demo:
         alone = demo.dose(lambda: None)
         time.sleep(10)
         words = [strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"]

@@ -15,6 +15,7 @@ import io
 import re
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +27,7 @@ from babel.messages.mofile import write_mo  # noqa: E402
 from babel.messages.pofile import read_po, write_po  # noqa: E402
 
 LOCALE = ROOT / "ui" / "locale"
+_NO_DATE = datetime(2026, 1, 1, tzinfo=UTC)
 _KV = re.compile(r"tr\._\((['\"])(.*?)\1\)")
 
 
@@ -46,7 +48,7 @@ def wanted() -> Catalog:
 
 
 def of_the_pump() -> Iterator[tuple[str, str]]:
-    """Yield the pump's own sentences: the table of alarms, and those that are listed by hand."""
+    """Yield the pump's own sentences: the tables of alarms and of faults, and a list."""
     table = ROOT / "appliance" / "domain" / "alarms.py"
     for node in ast.walk(ast.parse(table.read_text("utf-8"))):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "AlarmKind":
@@ -57,6 +59,12 @@ def of_the_pump() -> Iterator[tuple[str, str]]:
             value = node.value
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
                 yield "appliance/domain/alarms.py", value.value
+    bench = ROOT / "drivers" / "mock" / "faults.py"
+    for node in ast.walk(ast.parse(bench.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Fault":
+            text = node.args[2] if len(node.args) > 2 else None
+            if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                yield "drivers/mock/faults.py", text.value
     for line in (LOCALE / "pump.txt").read_text("utf-8").splitlines():
         if line and not line.startswith("#"):
             yield "ui/locale/pump.txt", line
@@ -74,9 +82,18 @@ def renew(po: Path, found: Catalog) -> list[str]:
     out = io.BytesIO()
     write_po(out, catalogue, width=100, sort_output=True, omit_header=False, no_location=True)
     po.write_bytes(_without_dates(out.getvalue()))
-    with po.with_suffix(".mo").open("wb") as compiled:
-        write_mo(compiled, read_po(io.BytesIO(po.read_bytes()), locale=language))
+    po.with_suffix(".mo").write_bytes(compiled(po))
     return lacking(po, found)
+
+
+def compiled(po: Path) -> bytes:
+    """Return a catalogue as gettext reads it: the same bytes for the same words."""
+    catalogue = read_po(io.BytesIO(po.read_bytes()), locale=po.parts[-3])
+    catalogue.project, catalogue.version = "benchpump", "0"
+    catalogue.creation_date = catalogue.revision_date = _NO_DATE
+    out = io.BytesIO()
+    write_mo(out, catalogue)
+    return out.getvalue()
 
 
 def lacking(po: Path, found: Catalog) -> list[str]:

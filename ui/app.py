@@ -44,10 +44,15 @@ class Touchscreen(App):
 
     def on_start(self) -> None:
         """Tell the service manager, now and for as long as this loop turns."""
-        self._service.say("READY=1")
+        Window.bind(on_flip=self._ready)
         if self._service.watchdog_us:
             every_s = self._service.watchdog_us / 1e6 / 3
             Clock.schedule_interval(lambda _dt: self._service.say("WATCHDOG=1"), every_s)
+
+    def _ready(self, *_: object) -> None:
+        """The first frame is up."""
+        Window.unbind(on_flip=self._ready)
+        self._service.say("READY=1")
 
     def open_settings(self, *_: object) -> bool:
         """Open nothing: F1 is no way out, nor into Kivy's configuration (F43)."""

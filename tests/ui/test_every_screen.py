@@ -1,5 +1,6 @@
 """A walk over every screen that fingers reach, with every button tapped, over the real pump."""
 
+import time
 from collections import deque
 
 import pytest
@@ -15,7 +16,9 @@ from ui.words import words
 
 FORCED = {"alarm", "no_contact", "inhibited"}
 """Shown by the pump's state alone; each has a test of its own."""
-MOST_TAPS = 420
+MOST_TAPS = 260
+MOST_OF_A_SCREEN = 14
+"""A list of zones has hundreds of rows that are all of one kind."""
 Step = tuple[str, str]
 
 
@@ -48,7 +51,9 @@ class Crawler:
             for one in self.hands.buttons()
             if one.enabled and name_of(one) != "STOP" and not isinstance(one, Key)
         ]
-        return [step for step in dict.fromkeys(steps) if step not in self.tapped]
+        done = sum(step[0] == screen for step in self.tapped)
+        left = [step for step in dict.fromkeys(steps) if step not in self.tapped]
+        return left[: max(0, MOST_OF_A_SCREEN - done)]
 
     def find(self, name: str) -> Touchable | None:
         return next((one for one in self.hands.buttons() if name_of(one) == name), None)
@@ -65,7 +70,7 @@ class Crawler:
             self.hands.later(button.hold_s + 0.05)
             frames(2)
         finger.up()
-        frames(4)
+        self.answered()
         after = self.hands.screen()
         if after != before:
             if any(share_area(area, confirm) for confirm in confirms(self.hands)):
@@ -74,6 +79,18 @@ class Crawler:
                 self.way[after] = [*self.way.get(before, []), step]
         self.hands.settles()
         return True
+
+    def answered(self) -> None:
+        """Let the pump answer what a screen asks as it opens."""
+        frames(4)
+        view = self.hands.kiosk.page.view
+        waits = getattr(view, "ready", True) is False
+        end_s = time.monotonic() + 0.5
+        while waits and time.monotonic() < end_s:
+            frames(2)
+            view = self.hands.kiosk.page.view
+            against = getattr(view, "against", ()) or getattr(view, "message", "")
+            waits = getattr(view, "ready", True) is False and not against
 
     def type_something(self) -> None:
         """Type a number where there is a pad, so that what waits for one can be touched."""
@@ -140,9 +157,14 @@ def test_every_screen_is_whole_and_every_target_is_9_mm(
             hands.settles()
             crawler = Crawler(hands)
             crawler.run()
+            hands.tap("STOP")
+            hands.sees_screen("stopped")
+            crawler.way["stopped"] = [("home", "STOP")]
+            hands.sees_text("Everything is stopped" if language == "en" else "Alles ist gestoppt")
+            crawler.look()
     finally:
         words.use("en")
-    assert crawler.faults == {}
-    assert crawler.under_the_finger == []
-    reached = set(crawler.way)
-    assert not set(SCREENS) - reached - FORCED, "each screen is reached by fingers"
+    said = [f"{screen}: {fault}" for screen, found in crawler.faults.items() for fault in found]
+    said += crawler.under_the_finger
+    said += [f"{screen} is not reached" for screen in set(SCREENS) - set(crawler.way) - FORCED]
+    assert not said, "\n".join(said)

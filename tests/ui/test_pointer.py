@@ -1,5 +1,7 @@
 """The same bolus with a real pointer in a real window, and keys that lead nowhere."""
 
+import os
+import signal
 from pathlib import Path
 
 from demo_harness import RunningDemo, wait_for
@@ -7,7 +9,7 @@ from kivy.uix.widget import Widget
 from real_display import RealDisplay, touchscreen_in_a_window
 from touch import Hands, frames, kiosk_on
 
-from appliance.client import Places
+from appliance.client import Dose, Places
 
 KEYS = ["Escape", "F1", "F11", "F12", "Return", "Tab", "space", "BackSpace", "Menu", "Super_L"]
 KEYS += [
@@ -79,6 +81,33 @@ def test_a_bolus_by_a_real_pointer_and_no_key_that_leads_out(
             return dose is not None and dose.complete
 
         wait_for(ended, "every step is confirmed", 40, every_s=0.3)
+    rested.bounds_hold()
+
+
+def test_f14_a_screen_that_is_killed_in_mid_bolus_takes_the_bolus_with_it(
+    rested: RunningDemo, tmp_path: Path
+) -> None:
+    at = places_of(rested, tmp_path)
+    with touchscreen_in_a_window(rested.folder, tmp_path) as (display, pid):
+        for name in ("bolus", "4", "review"):
+            display.click(*at[name])
+            display.still()
+        display.move(*at["hold"])
+        display.xdotool("mousedown", "1")
+        bolus = wait_for(lambda: rested.status().bolus, "the bolus has begun", 10)
+        os.kill(pid, signal.SIGKILL)
+        display.killed = True
+
+        def ended() -> Dose | None:
+            with rested.pump() as pump:
+                dose = pump.lookup(bolus.id)
+            return dose if dose is not None and not dose.running else None
+
+        dose = wait_for(ended, "the bolus ends", 10, every_s=0.2)
+    assert (dose.outcome, dose.certainty) == ("stopped", "exact")
+    assert 0 < dose.confirmed_steps < (dose.programmed_steps or 0)
+    names = {one.name for one in rested.status().alarms}
+    assert "Bolus stopped: nobody could have" in names
     rested.bounds_hold()
 
 

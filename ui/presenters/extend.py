@@ -49,7 +49,7 @@ class ExtendPresenter(FormPresenter):
         """Return the part at once, and the time for the rest."""
         return {
             "now": Field(_("Now"), "U", self.now),
-            "lasts": Field(_("The rest over hours:minutes"), "h", self.lasts),
+            "lasts": Field(_("The rest over h:min"), "h", self.lasts),
         }
 
     def view(self) -> FormView:

@@ -91,7 +91,7 @@ class TempPresenter(FormPresenter):
             value = Field(_("Of the profile"), "%", self.percent)
         else:
             value = Field(_("Rate"), "U/h", self.rate)
-        return {"value": value, "lasts": Field(_("For hours:minutes"), "h", self.lasts)}
+        return {"value": value, "lasts": Field(_("For h:min"), "h", self.lasts)}
 
     def view(self) -> FormView:
         """Return what is typed."""

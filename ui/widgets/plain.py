@@ -25,6 +25,8 @@ class Text(Label):
     """How wide its one line is at its full size."""
     fit = BooleanProperty(True)
     grow = BooleanProperty(False)
+    shortens = BooleanProperty(False)
+    """Whether one line that is too long ends in dots: the whole stands elsewhere."""
 
     def __init__(self, **words: object) -> None:
         self._fitting = Clock.create_trigger(self._fit, -1)
@@ -41,6 +43,7 @@ class Text(Label):
             self.font_size = self.size_px
             self.text_size = (self.width, None)
             return
+        self.shorten = False
         self.text_size = (None, None)
         self.font_size = self.size_px
         room = self.width - self.padding[0] - self.padding[2]
@@ -49,6 +52,7 @@ class Text(Label):
         self.wide = self.texture_size[0]
         if self.text and wide > room > 0:
             self.font_size = max(self.size_px * _SMALLEST, int(self.size_px * room / wide))
+            self.shorten = self.shortens
         self.text_size = self.size
 
 

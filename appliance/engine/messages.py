@@ -182,6 +182,14 @@ class Feedback(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Board(Event):
+    """The computer: degrees Celsius (None: not known); 1 under-voltage, 2 throttled."""
+
+    temperature_c: int | None
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
 class Checked(Event):
     """What the program found when asked for its own part of the self-test."""
 

@@ -19,6 +19,7 @@ from appliance.engine import recovery
 from appliance.engine.alarms import AlarmBoard
 from appliance.engine.alerts import AlertsDesk
 from appliance.engine.basal import Basal
+from appliance.engine.board import BoardDesk
 from appliance.engine.bolus import BolusDesk, record_of_rows
 from appliance.engine.book import Book
 from appliance.engine.cartridge import CartridgeDesk
@@ -30,6 +31,7 @@ from appliance.engine.line import LineDesk
 from appliance.engine.lock import LockDesk
 from appliance.engine.messages import (
     Asked,
+    Board,
     Checked,
     CheckResult,
     ClientGone,
@@ -180,6 +182,7 @@ class Pump:
             self._c, self._alarms, self._guard_silent_ns, lambda: self._ready_said
         )
         self._line = LineDesk(self._c, self._alarms, self._fault)
+        self._board = BoardDesk(self._c, self._alarms, self._stop_everything)
         self._lock = LockDesk(self._c)
         self._cartridge = CartridgeDesk(
             self._c,
@@ -194,6 +197,7 @@ class Pump:
             self._alerts,
             self._signals,
             self._line,
+            self._board,
             self._lock,
             self._cartridge,
             RemindersDesk(self._c, self._alarms),
@@ -330,6 +334,8 @@ class Pump:
                 self._hear_force(force_mn, text)
             case Feedback(flags):
                 self._signals.hear_feedback(flags)
+            case Board(temperature_c, flags):
+                self._board.hear(temperature_c, flags)
             case Checked(results):
                 self._test.hear_checked(results)
             case PinDone(token, verdict):
@@ -352,7 +358,7 @@ class Pump:
         leads to is written, and that is news; the reading itself is shown once a second.
         """
         match event:
-            case ClockRead() | Feedback() | Force():
+            case ClockRead() | Feedback() | Force() | Board():
                 return False
             case FromStepper(_, Progress() as now):
                 before = self._motor.progress

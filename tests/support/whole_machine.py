@@ -231,7 +231,7 @@ class Machine:
     def _connect(self) -> None:
         self._hang_up()
         agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        agent.settimeout(5.0)
+        agent.settimeout(60.0)
         self._agent = agent
         try:
             agent.connect(str(self._agent_path))

@@ -48,7 +48,7 @@ def wanted() -> Catalog:
 
 
 def of_the_pump() -> Iterator[tuple[str, str]]:
-    """Yield the pump's own sentences: the table of alarms, and those that are listed by hand."""
+    """Yield the pump's own sentences: the tables of alarms and of faults, and a list."""
     table = ROOT / "appliance" / "domain" / "alarms.py"
     for node in ast.walk(ast.parse(table.read_text("utf-8"))):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "AlarmKind":
@@ -59,6 +59,12 @@ def of_the_pump() -> Iterator[tuple[str, str]]:
             value = node.value
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
                 yield "appliance/domain/alarms.py", value.value
+    bench = ROOT / "drivers" / "mock" / "faults.py"
+    for node in ast.walk(ast.parse(bench.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Fault":
+            text = node.args[2] if len(node.args) > 2 else None
+            if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                yield "drivers/mock/faults.py", text.value
     for line in (LOCALE / "pump.txt").read_text("utf-8").splitlines():
         if line and not line.startswith("#"):
             yield "ui/locale/pump.txt", line

@@ -3,12 +3,15 @@
 from pathlib import Path
 
 import pytest
-from demo_harness import RunningDemo
+from demo_harness import RunningDemo, wait_for
 from kivy.uix.widget import Widget
-from touch import Finger, Hands, everything, frames, kiosk_on
+from touch import TIME, Finger, Hands, everything, frames, kiosk_on
+from ui_desk import snapshot_of
 
-from appliance.client import Snapshot
+from appliance.client import KeeperClient, Places, Snapshot
+from appliance.client.messages import Basal
 from ui.panels import PANELS
+from ui.presenters.draft import Draft, Piece
 from ui.widgets import HoldButton, RowList
 
 Box = tuple[float, float, float, float]
@@ -109,7 +112,7 @@ def test_a_dual_bolus_by_touch_is_two_doses_and_history_has_both_to_the_lease(
         dose = pump.lookup(request_id)
     assert dose is not None
     assert dose.extended is not None
-    assert (dose.complete, dose.extended.outcome) == (True, "stopped")
+    assert (dose.complete, dose.extended.outcome) == (True, "stopped"), dose
     assert 0 < dose.extended.confirmed_steps < (dose.extended.programmed_steps or 0)
     goes(hands, "home", "home")
     # --- and once it is over: the same steps, down to the leases
@@ -119,7 +122,7 @@ def test_a_dual_bolus_by_touch_is_two_doses_and_history_has_both_to_the_lease(
         "its end is in history",
     )
     row(hands, next(one.key for one in hands.kiosk.page.view.rows if one.text == "Bolus"))
-    assert hands.reads(f"{dose.confirmed_steps} of {dose.programmed_steps} steps")
+    assert hands.reads(f"{dose.confirmed_steps} of {dose.programmed_steps}")
     goes(hands, "leases", "leases")
     leases = hands.sees(lambda: hands.kiosk.page.view.rows, "the leases")
     assert hands.reads(f"{dose.confirmed_steps} steps confirmed in {len(leases)} leases")
@@ -127,6 +130,14 @@ def test_a_dual_bolus_by_touch_is_two_doses_and_history_has_both_to_the_lease(
 
 
 def test_the_graph_and_the_days_show_what_was_delivered(hands: Hands, rested: RunningDemo) -> None:
+    with rested.bolus(250_000) as dose, rested.pump() as pump:
+        wait_for(lambda: (found := pump.lookup(dose.id)) and found.complete, "it is delivered")
+    with KeeperClient(rested.places.keeper_socket) as keeper:
+
+        def told() -> list[str]:
+            return [one.outcome for one in keeper.graph(3).boluses if one.id == dose.id]
+
+        wait_for(lambda: told() == ["done"], "the keeper has read it", every_s=0.2)
     goes(hands, "history", "history")
     goes(hands, "graph", "graph")
     tap(hands, "3 h")
@@ -134,7 +145,7 @@ def test_the_graph_and_the_days_show_what_was_delivered(hands: Hands, rested: Ru
         lambda: hands.kiosk.page.view.plot.hours == 3 and hands.kiosk.page.view.plot,
         "three hours are drawn",
     )
-    assert "0.65" in [mark.words for mark in plot.boluses]
+    assert "0.25" in [mark.words for mark in plot.boluses]
     assert [block for block in plot.basal if block.rate_uu_per_h > 0]
     goes(hands, "days", "days")
     hands.sees(lambda: hands.kiosk.page.view.rows, "a day is listed")
@@ -260,35 +271,40 @@ def meet(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
+DAY = Basal.of(
+    {
+        "active": "Day",
+        "rate_uu_per_h": 900_000,
+        "profiles": {"Day": [{"start_min_of_day": 0, "rate_uu_per_h": 900_000}]},
+    }
+)
+
+
 @pytest.mark.parametrize("panel", sorted(PANELS))
-@pytest.mark.parametrize("screen", ["temp", "profile"])
+@pytest.mark.parametrize("way", ["temporary basal", "profile"])
 def test_sr_07_what_confirms_shares_no_place_with_the_button_that_led_to_it(
-    screen: str, panel: str, rested: RunningDemo
+    way: str, panel: str, tmp_path: Path
 ) -> None:
-    with kiosk_on(rested.places, PANELS[panel]) as hands:
-        hands.sees_screen("home")
-        if screen == "temp":
-            goes(hands, "basal", "basal")
-            goes(hands, "Temporary basal", "temp")
+    nowhere = Places(tmp_path, tmp_path)
+    with TIME.held(), kiosk_on(nowhere, PANELS[panel], start=False) as hands:
+        hands.hear(snapshot_of())
+        if way == "profile":
+            in_use = Draft.of("Day", DAY.profiles["Day"], in_use=True)
+            hands.kiosk.go("profile", draft=in_use.put(Piece(720, 1_000_000), None))
+            led = hands.button("keep")
+        else:
+            hands.kiosk.go("temp")
+            frames(2)
             types(hands, "110")
             tap(hands, "lasts")
             types(hands, "100")
             led = hands.button("review")
-        else:
-            menu(hands, "Profiles", "profiles")
-            hands.sees(lambda: hands.kiosk.page.view.chosen == "Demo day", "the profile in use")
-            goes(hands, "edit", "profile")
-            goes(hands, "add", "segment")
-            types(hands, "1200")
-            tap(hands, "rate")
-            types(hands, "1")
-            goes(hands, "take", "profile")
-            led = hands.button("keep")
+        frames(2)
         hands.settles()
         before = box(led)
         hands.tap(led)
-        hands.sees_screen("confirm")
-        frames(2)
+        assert hands.screen() == "confirm"
+        frames(3)
         hold = next(one for one in everything(hands.kiosk.frame) if isinstance(one, HoldButton))
         assert not meet(before, box(hold)), (before, box(hold))
 

@@ -38,6 +38,10 @@ def reason_words(reason: Reason) -> str:
             return _("Settings are locked: the PIN is needed.")
         case "token":
             return _("The review is over: review the dose again.")
+        case "no_pin":
+            return _("No PIN is set: Menu, Settings.")
+        case "pin_missing":
+            return _("The PIN's file is gone: set a new one.")
         case "out_of_range" if allowed := range_words(reason):
             return allowed
     return words.sentence(reason.text)

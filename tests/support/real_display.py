@@ -116,6 +116,6 @@ def touchscreen_in_a_window(demo_folder: Path, scratch: Path) -> Iterator[tuple[
             assert display.killed or program.poll() is None, log.read_text()
         finally:
             program.send_signal(signal.SIGKILL)
-            program.wait(10)
+            program.wait(60)  # a busy computer takes its time to take a program away
     finally:
         display.close()

@@ -319,7 +319,7 @@ class SiteMap(Widget):
     def _draw(self, *_: object) -> None:
         self.canvas.before.clear()
         high = self.height
-        wide = high * 0.96
+        wide = max(high * 0.96, theme.target / 0.168)  # places beside each other are fingers apart
         left = self.center_x - wide / 2 - 0.4 * theme.target
 
         def place(x: float, y: float) -> Point:

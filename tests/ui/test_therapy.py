@@ -83,7 +83,7 @@ def test_a_dual_bolus_by_touch_is_two_doses_and_history_has_both_to_the_lease(
     goes(hands, "bolus", "bolus")
     types(hands, "1.3")
     goes(hands, "extend", "extend")
-    tap(hands, "50% now")
+    tap(hands, "50%")
     tap(hands, "lasts")
     types(hands, "030")
     assert hands.reads("0.65 U now, then 0.65 U of 1.30 U over 30 min")

@@ -98,14 +98,14 @@ def detail_of(row: HistoryRow, running: Sequence[RunningBolus | None] = ()) -> D
         steps = _("{confirmed} of {programmed}").format(
             confirmed=steps, programmed=numbers.count(dose.programmed_steps)
         )
-    issued = numbers.count(dose.issued_steps)
+    issued = _("{steps} steps").format(steps=numbers.count(dose.issued_steps))
     return Detail(
         caption=f"{kind_words(dose.kind)}, {time}",
         value=confirmed_words(dose if not dose.running else _as_exact(dose)),
         of=programmed,
         tone=tone,
         sentence=sentence,
-        lines=(Fact(_("Steps confirmed"), steps), Fact(_("Steps issued"), issued), record),
+        lines=(Fact(_("Confirmed"), steps), Fact(_("Issued"), issued), record),
     )
 
 

@@ -117,6 +117,8 @@ def caught_interrupts(request_id: str) -> Iterator[Interrupts]:
 @click.option(
     "--id", "request_id", type=click.UUID, help="The dose's id; the same id never doses twice."
 )
+@click.option("--carbs", "carbs_g", type=click.IntRange(0, 300), metavar="G", help="For food.")
+@click.option("--correction", "correction_uu", type=DOSE, metavar="U", help="Part of AMOUNT.")
 @click.option("--yes", is_flag=True, help="Answer the confirmation. Needed in a pipe.")
 @click.option(
     "--wait/--no-wait",
@@ -141,6 +143,8 @@ def bolus(
     extended_s: int | None,
     quick: int | None,
     request_id: UUID | None,
+    carbs_g: int | None,
+    correction_uu: int | None,
     yes: bool,
     wait: bool,
     speed: Speed,
@@ -150,6 +154,8 @@ def bolus(
 
     With --extend a part of AMOUNT goes out over a time: "2.5 --extend 1.5 --over 2h" gives 2.5 U in
     all, 1 U at once and 1.5 U over two hours.
+
+    --carbs and --correction say what it is for; they are recorded and change nothing.
 
     The pump's review comes first, then the question. pumpctl stays connected until the dose has
     ended, because it is what can stop it: Ctrl-C stops the bolus and tells what went out.
@@ -186,6 +192,8 @@ def bolus(
                     again=again,
                     extended_uu=wanted.extended_uu,
                     extended_s=wanted.extended_s,
+                    correction_uu=correction_uu or 0,
+                    carbs_g=carbs_g or 0,
                 )
             if wait:
                 dose = _wait(pump, dose, interrupts, quiet=as_json or not sys.stdout.isatty())

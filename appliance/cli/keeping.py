@@ -6,7 +6,7 @@ import click
 
 from appliance.cli.session import Exit, Session, end, print_json, safe, with_dir, with_json
 from appliance.client.messages import JobShown
-from appliance.client.words import BENCH, minute_words, time_words
+from appliance.client.words import BENCH, MIN_PER_DAY, minute_words, time_words
 
 
 class KeeperGroup(click.Group):
@@ -46,6 +46,10 @@ def keeper_show(session: Session, *, as_json: bool = False) -> None:
         click.echo(f"{BENCH}  pump-keeper: row {shown.seq} of {shown.head_seq} taken in")
         for job in shown.jobs:
             click.echo("  " + job_line(job))
+        for link in shown.links:
+            click.echo(
+                "  " + safe(f"link {link.get('name')}: {link.get('state')}: {link.get('text')}")
+            )
         for source in shown.sources:
             click.echo("  " + safe(f"source {source.get('name')}: {source.get('text')}"))
     end(Exit.REFUSED if any(job.ok is False for job in shown.jobs) else Exit.DONE)
@@ -53,7 +57,8 @@ def keeper_show(session: Session, *, as_json: bool = False) -> None:
 
 def job_line(job: JobShown) -> str:
     """Say one job in one line."""
-    line = f"{job.name:<10} at {minute_words(job.at_min)}  "
+    at = f"at {minute_words(job.at_min)}" if job.at_min < MIN_PER_DAY else "if asked"
+    line = f"{job.name:<10} {at}  "
     if job.ok is None:
         return line + "not done yet"
     line += f"done for {job.done_date}" if job.ok else "FAILED"
@@ -69,3 +74,14 @@ def keeper_run(session: Session, job: str) -> None:
     with session.keeper() as client:
         client.run_job(job)
     click.echo(f"{BENCH}  {safe(job)} is on its way")
+
+
+@keeper.command("export")
+@click.argument("target", default="here")
+@with_dir
+@click.pass_obj
+def keeper_export(session: Session, target: str) -> None:
+    """Have everything exported, with a report: into its folder, or onto a stick by name."""
+    with session.keeper() as client:
+        client.export(target)
+    click.echo(f"{BENCH}  the export is on its way: pumpctl keeper says where it went")

@@ -16,6 +16,7 @@ from appliance.client.messages import (
     HistoryPage,
     HistoryParams,
     HistoryRow,
+    KeeperExportParams,
     KeeperRunParams,
     KeeperShown,
     Nothing,
@@ -128,3 +129,9 @@ class KeeperClient:
     def run_job(self, name: str) -> None:
         """Have a job done as soon as the others leave room."""
         self._rpc.call("keeper.run", KeeperRunParams(job=name))
+
+    def export(self, target: str = "here") -> None:
+        """Have everything exported, with a report; ``keeper`` names the targets, and then says in
+        its job "export" where it went.
+        """
+        self._rpc.call("keeper.export", KeeperExportParams(target=target))

@@ -96,6 +96,7 @@ class BolusDeliverParams(Params):
     """Give the dose that was reviewed; ``stay`` says that this connection lives until it ends.
 
     ``again`` is a second confirmation: the same amount was begun less than 15 min ago (SR-10).
+    ``correction_uu`` and ``carbs_g`` say what it is for: they are recorded, and change nothing.
     """
 
     request_id: RequestId
@@ -106,6 +107,8 @@ class BolusDeliverParams(Params):
     token: Annotated[str, Field(min_length=1, max_length=128)]
     stay: bool
     again: bool = False
+    correction_uu: DoseUu = 0
+    carbs_g: Annotated[int, Field(ge=0, le=300)] = 0
 
 
 class DoseLookupParams(Params):
@@ -432,6 +435,12 @@ class KeeperRunParams(Params):
     job: Name
 
 
+class KeeperExportParams(Params):
+    """Export everything, with a report: "here", or onto a stick by its name."""
+
+    target: Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_printable)] = "here"
+
+
 DayText = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 
 
@@ -540,6 +549,7 @@ KEEPER_METHODS: tuple[Method, ...] = (
     Method("conservation", Nothing, Role.OBSERVE, answer_s=30.0),
     Method("keeper", Nothing, Role.OBSERVE),
     Method("keeper.run", KeeperRunParams, Role.OPERATE),
+    Method("keeper.export", KeeperExportParams, Role.OPERATE),
 )
 """The verbs of ``pump-keeper``'s socket, after ``hello``."""
 
@@ -937,6 +947,8 @@ class BolusMark(Result):
     maximum_uu: int
     certainty: str
     outcome: str
+    correction_uu: int = 0
+    carbs_g: int = 0
 
 
 class AlarmMark(Result):
@@ -1030,6 +1042,8 @@ class KeeperShown(Result):
     head_seq: int = 0
     clock_steps: int = 0
     sources: list[dict[str, Any]] = Field(default_factory=list)
+    links: list[dict[str, Any]] = Field(default_factory=list)
+    targets: list[str] = Field(default_factory=list)
 
 
 class DaySums(Sums):

@@ -292,14 +292,19 @@ class PumpClient:
         again: bool = False,
         extended_uu: int = 0,
         extended_s: int = 0,
+        correction_uu: int = 0,
+        carbs_g: int = 0,
     ) -> Dose:
         """Give the reviewed dose and return its record, which may still be running.
 
         ``again`` confirms a second time, where the review's ``again`` says that the same amount was
-        begun less than 15 min ago. ``stay`` promises that this connection lives until the dose
-        ends. A lost answer is settled here: look the id up, and ask again with the same id where
-        there is no such dose (SR-37, SR-39). Raises OutcomeUnknown only where that failed too.
+        begun less than 15 min ago. ``correction_uu`` of the amount and ``carbs_g`` of food are what
+        it is for: recorded, nothing more. ``stay`` promises that this connection lives until the
+        dose ends. A lost answer is settled here: look the id up, and ask again with the same id
+        where there is no such dose (SR-37, SR-39). Raises OutcomeUnknown only where that failed
+        too.
         """
+        purpose = {"correction_uu": correction_uu, "carbs_g": carbs_g}
         params = BolusDeliverParams(
             request_id=request_id,
             amount_uu=amount_uu,
@@ -309,6 +314,7 @@ class PumpClient:
             token=token,
             stay=stay,
             again=again,
+            **{name: number for name, number in purpose.items() if number},
         )
         self._staying = params if stay else None
         try:

@@ -232,6 +232,13 @@ class BolusDesk:
                 self._waiting[request_id].append(token)
             return
         reasons = self._token_reasons(params)
+        correction_uu = params.get("correction_uu") or 0
+        if correction_uu > shape.amount_uu:
+            allowed = f"at most amount_uu = {shape.amount_uu}"
+            text = f"correction_uu = {correction_uu} is more than the bolus: {allowed}"
+            reasons.append(
+                Reason("out_of_range", text, "correction_uu", str(correction_uu), allowed)
+            )
         reasons += self.reasons(shape, state)
         reasons += [] if params.get("again") else self._again(shape.amount_uu)
         stays = params["stay"]
@@ -257,7 +264,7 @@ class BolusDesk:
         epoch, run = self._epoch, self._motor.run
         # One transaction: both parts are entered, or neither is.
         batch = self._c.write(
-            [self._intent(job, jobs, shape, uid) for job in jobs],
+            [self._intent(job, jobs, shape, uid, params) for job in jobs],
             lambda _rows: self._durable(jobs, epoch, run),
         )
         self._intents[batch] = jobs
@@ -293,8 +300,15 @@ class BolusDesk:
             programmed_uu=plan.amount_uu,
         )
 
-    def _intent(self, job: Job, jobs: Sequence[Job], shape: rules.Shape, uid: int) -> Entry:
-        body = {
+    def _intent(
+        self,
+        job: Job,
+        jobs: Sequence[Job],
+        shape: rules.Shape,
+        uid: int,
+        params: Mapping[str, Any],
+    ) -> Entry:
+        body: dict[str, Any] = {
             "request_id": job.request_id,
             "dose": job.kind,
             "programmed_uu": job.programmed_uu,
@@ -309,6 +323,11 @@ class BolusDesk:
             "part_of": "" if job.request_id == job.bolus_id else job.bolus_id,
             "extended_id": jobs[-1].request_id if job is not jobs[-1] else "",
         }
+        # What a person said it is for stands with the first part alone, so that it counts once.
+        if job is jobs[0]:
+            correction_uu = min(params.get("correction_uu") or 0, job.programmed_uu or 0)
+            body |= {"correction_uu": correction_uu} if correction_uu else {}
+            body |= {"carbs_g": params["carbs_g"]} if params.get("carbs_g") else {}
         return self._c.entry("intent", body)
 
     def _durable(self, jobs: list[Job], epoch: int, run: int) -> None:

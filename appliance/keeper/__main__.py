@@ -26,8 +26,10 @@ from appliance.client.messages import (
     DaysParams,
     GraphParams,
     HistoryParams,
+    KeeperExportParams,
     KeeperRunParams,
     Role,
+    Snapshot,
 )
 from appliance.client.pump import PumpClient
 from appliance.client.wire import Code
@@ -35,14 +37,18 @@ from appliance.config import Config, load
 from appliance.domain.units import format_dose
 from appliance.errors import BadConfiguration, LedgerFault, PumpError
 from appliance.keeper.history import History
-from appliance.keeper.jobs import Housekeeper, Job, JobBook
+from appliance.keeper.jobs import ON_REQUEST, Housekeeper, Job, JobBook
+from appliance.keeper.links import Link, LinkThread
+from appliance.keeper.links.metrics import Prometheus
+from appliance.keeper.links.upload import NightscoutUpload
 from appliance.keeper.nightly import back_up, clear_out, full_check
 from appliance.keeper.queries import Queries, date_of, day_number
-from appliance.keeper.rollup import Followed, Rollup, day_of, not_followed
+from appliance.keeper.rollup import Followed, Look, Rollup, day_of, not_followed
 from appliance.keeper.settings import KeeperSettings
 from appliance.keeper.settings import read as read_settings
 from appliance.keeper.sources import Place, make
 from appliance.keeper.sources.feeding import Feeder, FeederThread, giving_to
+from appliance.keeper.take_away import HERE, take_away, targets, write_report
 
 _log = logging.getLogger("pump-keeper")
 _ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -78,7 +84,10 @@ class Desk(threading.Thread):
         self._behind = True
         self._told = ""
         self.house: Housekeeper | None = None
+        self.own = Path()
+        self.target = HERE
         self.feeders: list[Feeder] = []
+        self.links: list[LinkThread] = []
         self._jobs: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
 
     def request(
@@ -168,6 +177,8 @@ class Desk(threading.Thread):
                 return Done(self._history.page(**params.model_dump()))
             if method == "keeper":
                 return Done(self._about())
+            if isinstance(params, KeeperExportParams):
+                return Done(self._export(params.target))
             if isinstance(params, KeeperRunParams):
                 assert self.house is not None  # noqa: S101 - set before the server starts
                 self.house.run_soon(params.job)
@@ -198,7 +209,19 @@ class Desk(threading.Thread):
             "head_seq": followed.head_seq,
             "clock_steps": self.house.restarts,
             "sources": [one.shown() for one in self.feeders],
+            "targets": sorted(targets(self.own)),
+            "links": [one.shown() for one in self.links],
         }
+
+    def _export(self, target: str) -> dict[str, Any]:
+        """Have an export made as soon as the other jobs leave room. Raises ValueError."""
+        known = targets(self.own)
+        if target not in known:
+            raise ValueError(f"target = {target!a} is not one of {', '.join(known)}")
+        assert self.house is not None  # noqa: S101 - set before the server starts
+        self.target = target
+        self.house.run_soon("export")
+        return {"job": "export", "target": target}
 
     def _asked(self, method: str, params: BaseModel) -> dict[str, Any]:
         queries, reading = Queries(self._own), self._clock.read()
@@ -236,12 +259,43 @@ def jobs_of(config: Config, settings: KeeperSettings, own: Path, desk: Desk) -> 
         Job("summary", table.summary_at, desk.sum_up),
         Job("check", table.check_at, check),
         Job("backup", table.backup_at, lambda day: back_up(ledger, backups, date_of(day))),
+        *([_scheduled_report(config, settings, own)] if settings.report.every_days else []),
+        Job("export", ON_REQUEST, lambda day: _export(config, settings, own, desk, day)),
         Job(
             "retention",
             table.retention_at,
             lambda _day: clear_out(backups, table.keep_days, table.keep_weeks, table.keep_months),
         ),
     ]
+
+
+def _scheduled_report(config: Config, settings: KeeperSettings, own: Path) -> Job:
+    table = settings.report
+
+    def work(day: int) -> str:
+        if day % table.every_days:
+            return "not today"
+        return write_report(
+            own / "keeper.db",
+            own / "reports",
+            day,
+            days=table.days,
+            pump=config.pump.name,
+            costs=settings.costs.model_dump(),
+        )
+
+    return Job("report", table.at, work)
+
+
+def _export(config: Config, settings: KeeperSettings, own: Path, desk: Desk, day: int) -> str:
+    return take_away(
+        own / "keeper.db",
+        targets(own)[desk.target],
+        day,
+        days=settings.report.days,
+        pump=config.pump.name,
+        costs=settings.costs.model_dump(),
+    )
 
 
 def serve(config: Config, settings: KeeperSettings, own: Path, clock: SystemClock) -> None:
@@ -254,9 +308,10 @@ def serve(config: Config, settings: KeeperSettings, own: Path, clock: SystemCloc
     book = JobBook(own / "keeper-jobs.json")
     jobs = jobs_of(config, settings, own, desk)
     house = Housekeeper(jobs, book, clock, real_monotonic_ns, _died)
-    desk.house = house
+    desk.house, desk.own = house, own
     feeders = _feeders(config, settings, own, clock)
     desk.feeders = [one.feeder for one in feeders]
+    desk.links = _links(config, settings, own, clock)
     bench = config.pins.factory == "bench"
 
     def hello() -> Mapping[str, Any]:
@@ -281,8 +336,8 @@ def serve(config: Config, settings: KeeperSettings, own: Path, clock: SystemCloc
     server.start()
     desk.start()
     house.start()
-    for one in feeders:
-        one.start()
+    for thread in (*feeders, *desk.links):
+        thread.start()
     notifier = Notifier()
     notifier.say("READY=1")
     while signal.sigtimedwait(_ENDS, _WATCH_S) is None:
@@ -290,8 +345,10 @@ def serve(config: Config, settings: KeeperSettings, own: Path, clock: SystemCloc
             _log.warning("the wall clock was set: the jobs are looked at anew")
     notifier.say("STOPPING=1")
     house.end()
-    for one in feeders:
-        one.end()
+    for feeder in feeders:
+        feeder.end()
+    for link in desk.links:
+        link.end()
     server.close()
     desk.end()
 
@@ -315,6 +372,59 @@ def _feeders(
         give = giving_to(config.paths.runtime / "pumpd.sock")
         threads.append(FeederThread(Feeder(one.name, source, clock, give), _died))
     return threads
+
+
+def _links(
+    config: Config, settings: KeeperSettings, own: Path, clock: SystemClock
+) -> list[LinkThread]:
+    """Return a thread for each link that is on. Raises BadConfiguration."""
+    sums = own / "keeper.db"
+
+    def ask() -> Snapshot | None:
+        try:
+            with PumpClient(config.paths.runtime / "pumpd.sock", client="pump-keeper") as pump:
+                return pump.status()
+        except PumpError:
+            return None
+
+    def totals() -> Mapping[str, int]:
+        try:
+            with Look(sums) as look:
+                return Queries(look).totals()
+        except sqlite3.Error:
+            return {}
+
+    threads = []
+    for one in settings.link:
+        if not one.enabled:
+            continue
+        place = Place(one.name, clock, own, config.paths.runtime)
+        link: Link
+        match one.kind:
+            case "nightscout":
+                link = NightscoutUpload(one.options, place, settings.hosts, sums)
+            case "prometheus":
+                link = Prometheus(one.options, place, config.pump.name, ask, totals)
+            case _:
+                link = _mqtt(one.options, place, settings.hosts, config.pump.name, ask, sums)
+        threads.append(LinkThread(one.name, link, _died))
+    return threads
+
+
+def _mqtt(
+    options: Mapping[str, Any],
+    place: Place,
+    hosts: list[str],
+    pump: str,
+    ask: Callable[[], Snapshot | None],
+    sums: Path,
+) -> Link:
+    try:
+        from appliance.keeper.links.mqtt import Mqtt
+    except ImportError as error:
+        text = f"mqtt needs {error.name}: pip install 'benchpump[mqtt]'"
+        raise BadConfiguration(f"link {place.name}", [text]) from error
+    return Mqtt(options, place, hosts, pump=pump, ask=ask, sums=sums)
 
 
 def _users(config: Config) -> dict[Role, set[int]]:

@@ -13,12 +13,13 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
+from heapq import merge
 from pathlib import Path
 from typing import Any, TextIO
 
 from appliance.domain.units import NS_PER_MS, NS_PER_S, UU_PER_U
 from appliance.keeper.queries import Queries
-from appliance.keeper.rollup import Rollup
+from appliance.keeper.rollup import Summed
 
 BENCH = "BENCH"
 ENTERED_BY = "Benchpump BENCH"
@@ -37,6 +38,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "programmed_uu": "asked for, microunits (1 U = 1,000,000); empty for basal: a rate",
         "rate_uu_per_h": "at which rate, microunits an hour",
         "correction_uu": "the part that was asked for as a correction, microunits",
+        "carbs_g": "the food it was given for, grams of carbohydrate, as a person said",
         "confirmed_steps": "microsteps read back while the motor was enabled",
         "maximum_steps": "the most microsteps that can have moved",
         "confirmed_uu": "confirmed_steps in microunits, rounded down",
@@ -94,7 +96,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
 class Exporter:
     """Writes what one roll-up holds. It has followed to the ledger's end."""
 
-    def __init__(self, rollup: Rollup) -> None:
+    def __init__(self, rollup: Summed) -> None:
         self._db = rollup.db
         self._queries = Queries(rollup)
         self._rollup = rollup
@@ -229,24 +231,20 @@ class Exporter:
             }
 
     def treatments(self, after_seq: int = 0) -> Iterator[Row]:
-        """Yield boluses, basal and changes as treatments, oldest first.
+        """Yield boluses, basal and changes as treatments, in order of the row that ended each.
 
         A dose that runs is left out until it has ended. Amounts are confirmed; where the most that
         can have moved is more, the notes say so.
         """
-        cursor = self._db.execute(
-            "SELECT d.*, NULL AS body FROM doses AS d WHERE seq > ? AND end_utc_ns IS NOT NULL"
-            " ORDER BY seq",
-            (after_seq,),
+        doses = self._db.execute(
+            "SELECT * FROM doses WHERE end_seq > ? ORDER BY end_seq", (after_seq,)
         )
-        for one in _rows(cursor):
-            treatment = _treatment(one)
-            if treatment is not None:
-                yield treatment
-        for one in _rows(
-            self._db.execute("SELECT * FROM cartridges WHERE seq > ? ORDER BY seq", (after_seq,))
-        ):
-            yield {
+        changes = self._db.execute(
+            "SELECT * FROM cartridges WHERE seq > ? ORDER BY seq", (after_seq,)
+        )
+        ended = (found for one in _rows(doses) if (found := _treatment(one)) is not None)
+        filled = (
+            {
                 "identifier": f"benchpump-{one['seq']}",
                 "seq": one["seq"],
                 "eventType": "Insulin Change",
@@ -254,6 +252,9 @@ class Exporter:
                 "enteredBy": ENTERED_BY,
                 "notes": f"{BENCH}: filled with {one['filled_uu'] / UU_PER_U:g} U",
             }
+            for one in _rows(changes)
+        )
+        yield from merge(ended, filled, key=lambda one: int(one["seq"]))
 
     def devicestatus(self) -> Iterator[Row]:
         """Yield the pump as it was at the ledger's last row."""
@@ -328,7 +329,7 @@ def _treatment(one: Row) -> dict[str, Any] | None:
         notes += f", at most {maximum_u:.3f} U"
     body: dict[str, Any] = {
         "identifier": f"benchpump-{one['seq']}",
-        "seq": one["seq"],
+        "seq": one["end_seq"],
         "created_at": _iso(one["utc_ns"]),
         "enteredBy": ENTERED_BY,
         "notes": notes,
@@ -337,7 +338,9 @@ def _treatment(one: Row) -> dict[str, Any] | None:
     match one["kind"]:
         case "bolus":
             kind = "Correction Bolus" if one["correction_uu"] else "Bolus"
-            return body | {"eventType": kind, "insulin": round(confirmed_u, 4)}
+            kind = "Meal Bolus" if one["carbs_g"] else kind
+            carbs = {"carbs": one["carbs_g"]} if one["carbs_g"] else {}
+            return body | {"eventType": kind, "insulin": round(confirmed_u, 4), **carbs}
         case "extended":
             return body | {
                 "eventType": "Combo Bolus",

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -37,9 +36,11 @@ FIRST_NS = 300 * NS_PER_S
 """After a start the programs have the computer to themselves, in real time."""
 LOOK_S = 10.0
 
+ON_REQUEST = MIN_PER_DAY
+"""The minute of a job that is done when somebody asks for it, and never by itself."""
+
 _STEP_NS = 2 * NS_PER_S
 _DAY_MIN = MIN_PER_DAY
-_LEAST_PRIORITY = 19
 _FAILURES = (PumpError, OSError, sqlite3.Error, ValueError)
 _log = logging.getLogger("pump-keeper")
 
@@ -104,7 +105,11 @@ class JobBook:
 
 
 class Housekeeper:
-    """Runs the jobs, one at a time, at the least priority of the computer."""
+    """Runs the jobs, one at a time.
+
+    On the whole program's priority, never below it: a thread that the computer passes over while it
+    holds the interpreter's lock would stop every answer of the keeper.
+    """
 
     def __init__(
         self,
@@ -169,7 +174,6 @@ class Housekeeper:
     def _ask(self, name: str) -> None:
         """Do a job if it is due, on the scheduler's worker. A bug here ends the program."""
         try:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LEAST_PRIORITY)
             self.look(name)
         except Exception as error:  # noqa: BLE001 - a dead thread takes its program down
             self._died(error)
@@ -201,7 +205,6 @@ class Housekeeper:
 
     def _now(self, name: str) -> None:
         try:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LEAST_PRIORITY)
             self.run_now(name)
         except Exception as error:  # noqa: BLE001 - a dead thread takes its program down
             self._died(error)

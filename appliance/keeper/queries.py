@@ -24,7 +24,7 @@ from appliance.domain.statistics import (
     risks,
 )
 from appliance.domain.units import NS_PER_H, NS_PER_S
-from appliance.keeper.rollup import DAY_NS, STEP_KINDS, Rollup, day_of
+from appliance.keeper.rollup import DAY_NS, STEP_KINDS, Summed, day_of
 
 MOST_HOURS = 72
 MOST_DAYS = 366
@@ -58,7 +58,7 @@ def day_number(text: str) -> int:
 class Queries:
     """Answers from a roll-up that has followed to the ledger's end."""
 
-    def __init__(self, rollup: Rollup) -> None:
+    def __init__(self, rollup: Summed) -> None:
         self._rollup = rollup
 
     @property
@@ -172,6 +172,19 @@ class Queries:
             if from_day <= day_of(utc_ns, offset_s) <= until_day
         ]
 
+    def totals(self) -> dict[str, int]:
+        """Return sums of the whole ledger that only rise: steps, doses, readings, alarms, rows."""
+        found = {"rows": self._rollup.seq}
+        found["confirmed_steps"] = self._rollup.state.leased_confirmed_steps
+        for name, sql in (
+            ("boluses", "SELECT coalesce(sum(boluses), 0) FROM days"),
+            ("uncertain_doses", "SELECT coalesce(sum(uncertain), 0) FROM days"),
+            ("alarms_raised", "SELECT coalesce(sum(alarms), 0) FROM days"),
+            ("glucose_readings", "SELECT count(*) FROM readings"),
+        ):
+            (found[name],) = self._db.execute(sql).fetchone()
+        return found
+
     def conservation(self) -> Fields:
         """Return whether what left the cartridge adds up: by leases, and by doses.
 
@@ -241,7 +254,8 @@ class Queries:
         marks = ", ".join("?" * len(kinds))
         cursor = self._db.execute(
             "SELECT id, kind, utc_ns, end_utc_ns, offset_s, rate_uu_per_h, programmed_uu,"  # noqa: S608
-            " programmed_steps, correction_uu, confirmed_steps, maximum_steps, certainty, outcome,"
+            " programmed_steps, correction_uu, carbs_g, confirmed_steps, maximum_steps, certainty,"
+            " outcome,"
             " ratio_uu, ratio_steps FROM doses WHERE utc_ns >= ? AND utc_ns <= ?"
             f" AND kind IN ({marks}) AND (end_utc_ns IS NULL OR end_utc_ns >= ?)"
             " ORDER BY utc_ns DESC LIMIT ?",

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from appliance.domain.glucose import format_glucose
 from appliance.domain.units import NS_PER_H, NS_PER_S, UU_PER_U, format_dose, format_rate
 from appliance.keeper.queries import Queries, date_of
-from appliance.keeper.rollup import DAY_NS, Rollup
+from appliance.keeper.rollup import DAY_NS, Summed
 
 MOST_DAYS = 90
 MARK = "BENCH: water only, not a medical device"
@@ -54,7 +54,7 @@ class Prices:
 class Report:
     """Draws what one roll-up holds. It has followed to the ledger's end."""
 
-    def __init__(self, rollup: Rollup, pump: str, prices: Prices | None = None) -> None:
+    def __init__(self, rollup: Summed, pump: str, prices: Prices | None = None) -> None:
         self._rollup = rollup
         self._queries = Queries(rollup)
         self._pump = pump

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
+from urllib.parse import quote
 
 from appliance.adapters.ledger import LedgerReader
 from appliance.domain.outcomes import Certainty, DoseKind, Outcome
@@ -25,7 +26,7 @@ from appliance.domain.units import MIN_PER_DAY, NS_PER_MIN, NS_PER_S
 from appliance.errors import BrokenChain, LedgerFault
 from appliance.ports import Row
 
-SCHEMA = 2
+SCHEMA = 4
 """Raised where what is kept here changes: a file of an older one is made anew."""
 BATCH_ROWS = 2_000
 DAY_NS = MIN_PER_DAY * NS_PER_MIN
@@ -58,13 +59,15 @@ CREATE TABLE readings (
 CREATE INDEX readings_utc ON readings (utc_ns, finger, mg_dl, offset_s);
 CREATE TABLE doses (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, utc_ns INTEGER NOT NULL,
-    offset_s INTEGER NOT NULL, end_utc_ns INTEGER, rate_uu_per_h INTEGER, programmed_uu INTEGER,
-    programmed_steps INTEGER, correction_uu INTEGER NOT NULL DEFAULT 0,
-    confirmed_steps INTEGER NOT NULL DEFAULT 0, maximum_steps INTEGER NOT NULL DEFAULT 0,
+    offset_s INTEGER NOT NULL, end_utc_ns INTEGER, end_seq INTEGER, rate_uu_per_h INTEGER,
+    programmed_uu INTEGER, programmed_steps INTEGER, correction_uu INTEGER NOT NULL DEFAULT 0,
+    carbs_g INTEGER NOT NULL DEFAULT 0, confirmed_steps INTEGER NOT NULL DEFAULT 0,
+    maximum_steps INTEGER NOT NULL DEFAULT 0,
     ratio_uu INTEGER NOT NULL, ratio_steps INTEGER NOT NULL,
     certainty TEXT NOT NULL, outcome TEXT NOT NULL, why TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE INDEX doses_utc ON doses (utc_ns);
+CREATE INDEX doses_end ON doses (end_seq) WHERE end_seq IS NOT NULL;
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY, utc_ns INTEGER NOT NULL, offset_s INTEGER NOT NULL, kind TEXT NOT NULL,
     body TEXT NOT NULL
@@ -140,6 +143,42 @@ class Followed:
 def day_of(utc_ns: int, offset_s: int) -> int:
     """Return the local day of an instant, counted from 1970-01-01."""
     return (utc_ns + offset_s * NS_PER_S) // DAY_NS
+
+
+class Summed(Protocol):
+    """What is asked: a connection to the database, its last row, and what the fold knows."""
+
+    @property
+    def db(self) -> sqlite3.Connection: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def state(self) -> State: ...
+
+
+class Look:
+    """A look at the database of a keeper that goes on writing it; a context manager.
+
+    Everything asked in it is of one instant. Raises sqlite3.Error where there is none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> Self:
+        self.db = sqlite3.connect(f"file:{quote(str(self._path))}?mode=ro", uri=True)
+        try:
+            self.db.execute("BEGIN")
+            kept = dict(self.db.execute("SELECT name, text FROM meta").fetchall())
+        except BaseException:
+            self.db.close()
+            raise
+        self.seq = int(kept.get("seq", 0))
+        self.state = State.of(kept["state"]) if "state" in kept else State()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.db.close()
 
 
 class Rollup:
@@ -336,8 +375,8 @@ class Rollup:
         )
         self._db.execute(
             "INSERT INTO doses (seq, id, kind, utc_ns, offset_s, rate_uu_per_h, programmed_uu,"
-            " programmed_steps, correction_uu, ratio_uu, ratio_steps, certainty, outcome)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " programmed_steps, correction_uu, carbs_g, ratio_uu, ratio_steps, certainty,"
+            " outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 row.seq,
                 body["request_id"],
@@ -348,6 +387,7 @@ class Rollup:
                 body.get("programmed_uu"),
                 body.get("programmed_steps"),
                 correction_uu,
+                body.get("carbs_g") or 0,
                 state.ratio_uu,
                 state.ratio_steps,
                 Certainty.OPEN.value,
@@ -387,10 +427,11 @@ class Rollup:
             (key for key, one in state.open.items() if one.id == body["request_id"]), None
         )
         self._db.execute(
-            "UPDATE doses SET end_utc_ns = ?, confirmed_steps = ?, maximum_steps = ?,"
+            "UPDATE doses SET end_utc_ns = ?, end_seq = ?, confirmed_steps = ?, maximum_steps = ?,"
             " certainty = ?, outcome = ?, why = ? WHERE id = ?",
             (
                 entry.utc_ns,
+                row.seq,
                 body["confirmed_steps"],
                 body["maximum_steps"],
                 body["certainty"],

@@ -61,12 +61,42 @@ class SourceTable(_Table):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class LinkTable(_Table):
+    """One link to another system: ``kind`` is nightscout, mqtt or prometheus."""
+
+    name: Named
+    kind: Annotated[str, Field(pattern="^(nightscout|mqtt|prometheus)$")]
+    enabled: bool = False
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class CostsTable(_Table):
+    """What things cost, for the report."""
+
+    currency: Annotated[str, Field(max_length=8)] = ""
+    insulin_per_u: Annotated[float, Field(ge=0, le=1_000)] | None = None
+    cartridge: Annotated[float, Field(ge=0, le=10_000)] | None = None
+    infusion_set: Annotated[float, Field(ge=0, le=10_000)] | None = None
+
+
+class ReportTable(_Table):
+    """A report that writes itself: so many days, every so many days; 0 is never."""
+
+    every_days: Annotated[int, Field(ge=0, le=366)] = 0
+    days: Annotated[int, Field(ge=1, le=90)] = 14
+    at: MinOfDay = 240
+
+
 class KeeperSettings(_Table):
     """The whole of ``keeper.toml``."""
 
     schema_version: Annotated[int, Field(ge=1, le=1)] = 1
     jobs: JobsTable = Field(default_factory=JobsTable)
     source: list[SourceTable] = Field(default_factory=list)
+    link: list[LinkTable] = Field(default_factory=list)
+    hosts: list[Annotated[str, Field(min_length=1, max_length=253)]] = Field(default_factory=list)
+    costs: CostsTable = Field(default_factory=CostsTable)
+    report: ReportTable = Field(default_factory=ReportTable)
 
 
 def read(path: Path) -> KeeperSettings:
@@ -82,10 +112,8 @@ def read(path: Path) -> KeeperSettings:
     except ValidationError as error:
         faults = [reason["text"] for reason in reasons_of(error)]
         raise BadConfiguration(str(path), faults) from error
-    names = [one.name for one in settings.source]
+    names = [one.name for one in settings.source] + [one.name for one in settings.link]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise BadConfiguration(
-            str(path), [f"source.name = {name!r} stands twice" for name in twice]
-        )
+        raise BadConfiguration(str(path), [f"name = {name!r} stands twice" for name in twice])
     return settings

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -187,3 +188,25 @@ def test_a_damaged_database_of_its_own_is_made_anew_and_the_keeper_lives(
         with pytest.raises(PumpError, match="is made anew"):
             client.graph(1, UTC_NS + 1)
         assert len(client.graph(1, UTC_NS + 1).glucose) == 50
+
+
+def test_an_export_with_a_report_is_made_when_asked_and_the_keeper_says_where(
+    folder: Path, keeper: Keeper
+) -> None:
+    with KeeperClient(keeper.path) as client, closing(SqliteLedger(folder / "ledger.db")) as ledger:
+        ledger.append([reading(number, 100, number) for number in range(20)])
+        client.graph(1, UTC_NS)
+        with pytest.raises(PumpError, match="'no-such-stick' is not one of here"):
+            client.export("no-such-stick")
+        assert client.keeper().targets == ["here"]
+        client.export()
+        for _ in range(400):
+            job = next(one for one in client.keeper().jobs if one.name == "export")
+            if job.ok is not None:
+                break
+            threading.Event().wait(0.1)  # at most 20 requests a second
+    assert job.ok, job.text
+    assert "12 files in" in job.text
+    (made,) = (folder / "exports").iterdir()
+    assert (made / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert (made / "nightscout" / "entries.json").exists()

@@ -17,6 +17,7 @@ from appliance.errors import BrokenChain, LedgerFault
 from appliance.keeper.queries import Queries, date_of, day_number
 from appliance.keeper.rollup import DAY_NS, Rollup, day_of
 from appliance.ports import Entry
+from appliance.simulate.bench import Refusal, VirtualBench
 from appliance.simulate.run import run
 from appliance.simulate.scenario import read
 
@@ -452,3 +453,22 @@ def test_hours_and_days_out_of_range_are_refused(kept: Kept) -> None:
     with pytest.raises(ValueError, match="2026-13-01"):
         day_number("2026-13-01")
     assert date_of(day_number("2026-02-28") + 1) == "2026-03-01"
+
+
+def test_what_a_bolus_is_for_is_recorded_once_and_changes_nothing(tmp_path: Path) -> None:
+    bench = VirtualBench(basal_uu_per_h=0)
+    try:
+        dose = {"request_id": request(7), "amount_uu": 2_000_000, "speed": "fast"}
+        dose |= {"extended_uu": 1_000_000, "extended_s": 1_800}
+        token = bench.ask("bolus.review", **dose)["token"]
+        asked = {"token": token, "stay": True, "again": False, "carbs_g": 45}
+        with pytest.raises(Refusal, match="correction_uu = 2100000 is more than the bolus"):
+            bench.ask("bolus.deliver", **dose, **asked, correction_uu=2_100_000)
+        token = bench.ask("bolus.review", **dose)["token"]
+        bench.ask("bolus.deliver", **dose, **asked | {"token": token}, correction_uu=400_000)
+        bodies = [row.entry.body for row in bench.rows("intent")]
+        assert [one.get("correction_uu") for one in bodies] == [400_000, None]
+        assert [one.get("carbs_g") for one in bodies] == [45, None]
+        assert sum(one["programmed_uu"] for one in bodies) == 2_000_000
+    finally:
+        bench.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 from demo_harness import RunningDemo, wait_for
 from kivy.uix.widget import Widget
 from real_display import RealDisplay, touchscreen_in_a_window
-from touch import Hands, frames, kiosk_on
+from touch import TIME, Hands, frames, kiosk_on
 
 from appliance.client import Dose, Places
 
@@ -41,7 +41,7 @@ def places_of(demo: RunningDemo, tmp_path: Path) -> dict[str, tuple[float, float
         x_px, y_px = widget.to_window(*widget.center)
         found[name] = (x_px, hands.kiosk.panel.height_px - y_px)
 
-    with kiosk_on(Places(tmp_path, tmp_path), start=False) as hands:
+    with TIME.held(), kiosk_on(Places(tmp_path, tmp_path), start=False) as hands:
         hands.hear(demo.status())
         frames(3)
         note(hands, "bolus", hands.button("bolus"))
@@ -60,13 +60,11 @@ def test_a_bolus_by_a_real_pointer_and_no_key_that_leads_out(
 ) -> None:
     at = places_of(rested, tmp_path)
     with touchscreen_in_a_window(rested.folder, tmp_path) as (display, _pid):
-        seen = display.still()
+        seen = display.shows("home")
         tried = press_every_key(display)
         assert tried >= 200
         assert changed_pixels(seen, display.still()) < 0.05, "no key has changed the screen"
-        for name in ("bolus", "0", ".", "4", "5", "review"):
-            display.click(*at[name])
-            display.still()
+        walk(display, at, "0", ".", "4", "5")
         display.move(*at["hold"])
         display.xdotool("mousedown", "1")
         try:
@@ -89,9 +87,7 @@ def test_f14_a_screen_that_is_killed_in_mid_bolus_takes_the_bolus_with_it(
 ) -> None:
     at = places_of(rested, tmp_path)
     with touchscreen_in_a_window(rested.folder, tmp_path) as (display, pid):
-        for name in ("bolus", "4", "review"):
-            display.click(*at[name])
-            display.still()
+        walk(display, at, "4")
         display.move(*at["hold"])
         display.xdotool("mousedown", "1")
         bolus = wait_for(lambda: rested.status().bolus, "the bolus has begun", 10)
@@ -109,6 +105,17 @@ def test_f14_a_screen_that_is_killed_in_mid_bolus_takes_the_bolus_with_it(
     names = {one.name for one in rested.status().alarms}
     assert "Bolus stopped: nobody could have" in names
     rested.bounds_hold()
+
+
+def walk(display: RealDisplay, at: dict[str, tuple[float, float]], *digits: str) -> None:
+    """From home to a review of what is typed, a click after the other."""
+    display.click(*at["bolus"])
+    display.shows("bolus")
+    for digit in digits:
+        display.click(*at[digit])
+        display.still()
+    display.click(*at["review"])
+    display.shows("review")
 
 
 def press_every_key(display: RealDisplay) -> int:

@@ -458,16 +458,16 @@ class Program:
     def urgent(self, _connection: int, _uid: int, _method: str, params: BaseModel) -> None:
         """Stop the motor before anything else, on the server's thread: a stop needs no disk."""
         if getattr(params, "what", "all") == "all":
-            self._stop_now()
+            self._stop_now("stopped by a person")
 
     def gone(self, connection: int) -> None:
         """Hear that a client has gone."""
         self._inbox.post(m.ClientGone(connection))
 
-    def _stop_now(self) -> None:
+    def _stop_now(self, why: str = "") -> None:
         sent = self._stepper.stop_all()
         if sent is not None:
-            self._inbox.post(m.StopSent(*sent))
+            self._inbox.post(m.StopSent(*sent, why))
 
     def _hello(self) -> Mapping[str, Any]:
         return {

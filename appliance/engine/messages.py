@@ -133,10 +133,15 @@ class StepperLost(Event):
 
 @dataclass(frozen=True, slots=True)
 class StopSent(Event):
-    """A stop of everything went out, from whatever thread; ``count`` is how many in this run."""
+    """A stop of everything went out, from whatever thread; ``count`` is how many in this run.
+
+    ``why`` is said where a client's request, which follows, is the reason: what has ended and is
+    closed before the request is read has ended for that.
+    """
 
     run: int
     count: int
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,6 +238,7 @@ class Pump:
         self._resume_tokens: list[int] = []
         self._resume_wanted: tuple[bool, str] | None = None
         self._stop_tokens: list[tuple[int, list[str]]] = []
+        self._foretold: list[str] = []  # what an urgent stop ended before its request was read
         self._ending = ""
         self._ended = False
         self._spent = False
@@ -311,8 +312,9 @@ class Pump:
                 self._c.add(Reply(token, answer))
             case NotFound(token, text):
                 self._c.add(Reply(token, Unknown(f"the ledger cannot be read: {text}")))
-            case StopSent(run, count):
+            case StopSent(run, count, why):
                 if run == self._motor.run:
+                    self._foretell(why)
                     self._motor.stop_was_sent(count)
             case StepperLost(run, text):
                 if run == self._motor.run:
@@ -867,6 +869,22 @@ class Pump:
         if self.state is PumpState.RUNNING:
             self._move(PumpState.SUSPENDED, why)
 
+    def _foretell(self, why: str) -> None:
+        """Give what a client's stop has ended its reason: the request itself may come late."""
+        if not why:
+            return
+        self._foretold = self._stoppable()
+        for job in self._motor.jobs.values():
+            job.why = job.why or why
+
+    def _stoppable(self) -> list[str]:
+        """Return the ids of what runs."""
+        return [
+            one.request_id
+            for one in self._motor.jobs.values()
+            if not one.closing and one.start_ns <= self._c.now_ns
+        ]
+
     def _end_bolus(self, why: str) -> None:
         self._bolus.stop()
         self._end_jobs(self._bolus.running, why)
@@ -1047,13 +1065,11 @@ class Pump:
 
     def _stop(self, asked: Asked) -> None:
         why = "stopped by a person" if asked.method == "stop" else "suspended by a person"
-        ids = [
-            one.request_id
-            for one in self._motor.jobs.values()
-            if not one.closing and one.start_ns <= self._c.now_ns
-        ]
+        ids = self._stoppable()
         what = asked.params.get("what", "all")
         if what == "all":
+            ids = list(dict.fromkeys([*self._foretold, *ids]))
+            self._foretold = []
             self._stop_everything(why)
         else:
             jobs = [one for one in self._bolus.jobs if what in ("bolus", _PART[one.kind])]

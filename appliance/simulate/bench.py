@@ -238,13 +238,13 @@ class VirtualBench:
         """Have the force sensor say this push, in millinewtons."""
         self._post(m.Force(force_mn))
 
-    def urgent_stop(self) -> None:
-        """Send the stepper a stop, as the server's own thread does."""
+    def urgent_stop(self, why: str = "") -> None:
+        """Send the stepper a stop, as the server's thread (with a reason) and the sensor's do."""
         if self.stepper is not None:
             self._stops += 1
             self._to_stepper.append(Stop(0))
             self._wakes["stepper"] = self.now_ns
-            self._post(m.StopSent(self._runs, self._stops))
+            self._post(m.StopSent(self._runs, self._stops, why))
 
     def start_bolus(
         self,

@@ -67,6 +67,7 @@ from appliance.errors import (
 from appliance.records import Alive, Bye, Hello
 from appliance.records import Head as HeadRecord
 from appliance.records import Role as WireRole
+from drivers.board import Board, board_of
 from drivers.factory import build_factory
 from drivers.feedback import alarm_feedback
 from drivers.force import CountedForce
@@ -274,6 +275,7 @@ class SensorThread(threading.Thread):
         self._build = build
         self._source: ForceSource | None = None
         self._failing_s = 0.0
+        self._last_board: m.Board | None = None
         self._threshold_mn = threshold_mn
         self._post, self._stop_motor, self._died = post, stop, died
         self._every_s = _FIRST_LOOKS_S
@@ -309,7 +311,7 @@ class SensorThread(threading.Thread):
                 events: list[m.Event] = []
                 if self._source is None or self._source.sensor is not None:
                     events.append(m.Force(force_mn, text))
-                self._post(*events, *self._feedback())
+                self._post(*events, *self._feedback(), *self._board())
                 self._bell.wait(self._every_s if self._source is not None else _REBUILD_S)
                 self._bell.clear()
         except Exception as error:  # noqa: BLE001 - a dead thread takes its program down
@@ -340,6 +342,19 @@ class SensorThread(threading.Thread):
             return []
         return [] if flags is None else [m.Feedback(flags)]
 
+    def _board(self) -> list[m.Event]:
+        """Read the computer's own state, and tell what is new: whole degrees change seldom."""
+        if self._source is None:
+            return []
+        try:
+            now = m.Board(*self._source.board())
+        except PinFault:  # the bench is gone, as above
+            return []
+        if now == self._last_board:
+            return []
+        self._last_board = now
+        return [now]
+
     def _drop(self) -> None:
         source, self._source = self._source, None
         self._failing_s = 0.0
@@ -353,7 +368,8 @@ class ForceSource:
 
     sensor: CountedForce | None
     feedback: Callable[[], int | None] | None
-    factories: PinFactories
+    factories: PinFactories | None
+    board: Board
 
     def close(self) -> None:
         """Give both back."""
@@ -361,7 +377,8 @@ class ForceSource:
             if self.sensor is not None:
                 self.sensor.close()
         with contextlib.suppress(PinFault, OSError):
-            self.factories.close()
+            if self.factories is not None:
+                self.factories.close()
 
 
 class Program:
@@ -428,15 +445,13 @@ class Program:
             lambda token, verdict: post(m.PinDone(token, verdict)),
             self.died,
         )
-        self._sensor: SensorThread | None = None
-        if config.force.kind != "none" or config.pins.factory == "bench":
-            self._sensor = SensorThread(
-                lambda: force_source(config),
-                config.force.threshold_mn,
-                post,
-                self._stop_now,
-                self.died,
-            )
+        self._sensor = SensorThread(
+            lambda: force_source(config),
+            config.force.threshold_mn,
+            post,
+            self._stop_now,
+            self.died,
+        )
 
     # ------------------------------------------------------------------ the server's side
 
@@ -458,16 +473,16 @@ class Program:
     def urgent(self, _connection: int, _uid: int, _method: str, params: BaseModel) -> None:
         """Stop the motor before anything else, on the server's thread: a stop needs no disk."""
         if getattr(params, "what", "all") == "all":
-            self._stop_now()
+            self._stop_now("stopped by a person")
 
     def gone(self, connection: int) -> None:
         """Hear that a client has gone."""
         self._inbox.post(m.ClientGone(connection))
 
-    def _stop_now(self) -> None:
+    def _stop_now(self, why: str = "") -> None:
         sent = self._stepper.stop_all()
         if sent is not None:
-            self._inbox.post(m.StopSent(*sent))
+            self._inbox.post(m.StopSent(*sent, why))
 
     def _hello(self) -> Mapping[str, Any]:
         return {
@@ -496,8 +511,7 @@ class Program:
         self._server.start()
         self._alive.start()
         self._pins.start()
-        if self._sensor is not None:
-            self._sensor.start()
+        self._sensor.start()
         wake_ns = 0
         try:
             while self._exit is None:
@@ -506,14 +520,12 @@ class Program:
                 effects, wake_ns = self._pump.turn(self._clock.monotonic_ns(), events)
                 for effect in effects:
                     self._do(effect)
-                if self._sensor is not None:
-                    self._sensor.look_every(self._pump.look_ms)
+                self._sensor.look_every(self._pump.look_ms)
                 self._feed_watchdog()
         finally:
             self._alive.ending.set()
             self._pins.end()
-            if self._sensor is not None:
-                self._sensor.end()
+            self._sensor.end()
             self._server.close()
             self._ledger_thread.end()
             if self._exit is None:
@@ -807,6 +819,8 @@ def force_source(config: Config) -> ForceSource:
     """Build what the sensor thread reads, as configured. Raises PinFault and SensorFault."""
     table = config.force
     runtime = config.paths.runtime
+    if table.kind == "none" and config.pins.factory != "bench":
+        return ForceSource(None, None, None, board_of(config.pins.factory, None))
     factories = build_factory(
         config.pins.factory,
         owner="pumpd",
@@ -824,7 +838,12 @@ def force_source(config: Config) -> ForceSource:
         zero_counts=table.zero_counts,
         un_per_count=table.un_per_count,
     )
-    return ForceSource(sensor, alarm_feedback(config.pins.factory, factories), factories)
+    return ForceSource(
+        sensor,
+        alarm_feedback(config.pins.factory, factories),
+        factories,
+        board_of(config.pins.factory, factories),
+    )
 
 
 def _take_lock(runtime: Path) -> int:

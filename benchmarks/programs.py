@@ -78,7 +78,8 @@ class _Demo:
                 against[:] = [one.text for one in review.reasons]
                 return review.token
 
-            pump.deliver(request_id, _DOSE_UU, _until(token, "the bolus may begin", against))
+            may = _until(token, "the bolus may begin", against)
+            pump.deliver(request_id, _DOSE_UU, may, again=True)
             begun_s = time.monotonic()
             _until(lambda: self.truth_steps() - before > 60, "it is in its midst")
             meanwhile()
@@ -123,7 +124,7 @@ def running_demo(*, basal: bool) -> Iterator[_Demo]:
                 ))  # fmt: skip
                 if not basal:
                     nothing = [Segment(start_min_of_day=0, rate_uu_per_h=0)]
-                    pump.import_basal("None", nothing, replace=True)
+                    pump.import_basal("None", nothing, replace=True, confirm=True)
                     pump.use_basal("None")
             yield demo
         finally:

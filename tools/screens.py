@@ -31,8 +31,8 @@ if TYPE_CHECKING:  # it brings Kivy, which waits for its environment
     from ui.tour import Guide
 
 SPEED = 60
-BEFORE_S = 150.0
-"""Two and a half hours of the story pass before the first picture."""
+BEFORE_S = 60.0
+"""An hour of the story passes before the first picture."""
 SIZES = ("7-inch", "7-inch-portrait")
 BY_NAME = (
     "extend", "quick", "temp", "cartridge", "set_change", "history", "graph", "days",

@@ -40,7 +40,14 @@ class Touchscreen(App):
         deafen_keyboard()
         self.kiosk = self._make()
         self.kiosk.start()
+        self.kiosk.frame.bind(page=self._name_window)
+        self._name_window()
         return self.kiosk.frame
+
+    def _name_window(self, *_: object) -> None:
+        """Have a list of windows say which screen is shown."""
+        if self.kiosk is not None:
+            self.title = f"Benchpump, BENCH use only: {self.kiosk.screen}"
 
     def on_start(self) -> None:
         """Tell the service manager, now and for as long as this loop turns."""

@@ -68,7 +68,12 @@ class Frame(FloatLayout):
     page = ObjectProperty(None, allownone=True)
 
     def __init__(
-        self, panel: Panel, *, stop: Callable[[], None], foot: Callable[[str], None]
+        self,
+        panel: Panel,
+        *,
+        stop: Callable[[], None],
+        foot: Callable[[str], None],
+        strip: Callable[[], None],
     ) -> None:
         self._same_finger = SameFinger(panel.dpi / 25.4)
         self.stuck = StuckWatch()
@@ -78,6 +83,7 @@ class Frame(FloatLayout):
         self._stop, self._press = stop, foot
         super().__init__()
         self.ids.stop.bind(on_press=lambda *_: self._stop())
+        self.ids.bar.bind(on_strip=lambda *_: strip())
         self.ids.foot.bind(on_key=lambda _, key: self._press(key))
 
     def show(self, page: Page) -> None:

@@ -63,7 +63,9 @@ class Kiosk:
         self._beat = Clock.create_trigger(lambda _dt: self._link.beat(), _BEAT_S, interval=True)
         self._looking = Clock.create_trigger(lambda _dt: self._look(), _LOOK_S, interval=True)
         self.router = Router(self._show)
-        self.frame = Frame(panel, stop=self._stop_pressed, foot=self._foot_pressed)
+        self.frame = Frame(
+            panel, stop=self._stop_pressed, foot=self._foot_pressed, strip=self._strip_pressed
+        )
         self.screen = ""
         self._entry_off = False
         self._backlight = Backlight()
@@ -203,6 +205,9 @@ class Kiosk:
 
     def _not_stopped(self, error: PumpError) -> None:
         self.last_stop = Stop(answered=True, failed=str(error))
+
+    def _strip_pressed(self) -> None:
+        self.go("alarm")
 
     def _foot_pressed(self, key: str) -> None:
         self.page.presenter.press(key)

@@ -43,6 +43,8 @@ class AlarmCode(StrEnum):
     SELF_TEST = "A18"
     RECORD_DAMAGED = "A19"
     CONFIG_CHANGED = "A20"
+    TOO_HOT = "A21"
+    POWER_WEAK = "A22"
     CHANNEL_LOST = "A30"
     DELIVERY_STOPPED = "A31"
     AUTO_OFF_SOON = "A32"
@@ -163,6 +165,16 @@ TABLE: Mapping[AlarmCode, AlarmKind] = {
         Priority.HIGH,
         "Configuration changed",
         ("Compare the file with what you meant: pumpctl check-config.", _RESUME),
+    ),
+    AlarmCode.TOO_HOT: AlarmKind(
+        Priority.MEDIUM,
+        "Too hot",
+        ("Give the computer air and shade; delivery is stopped.", _RESUME),
+    ),
+    AlarmCode.POWER_WEAK: AlarmKind(
+        Priority.MEDIUM,
+        "Weak supply",
+        ("Look at the computer's supply and its cable; no new bolus begins.",),
     ),
     AlarmCode.CHANNEL_LOST: AlarmKind(
         Priority.MEDIUM,

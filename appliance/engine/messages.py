@@ -133,10 +133,15 @@ class StepperLost(Event):
 
 @dataclass(frozen=True, slots=True)
 class StopSent(Event):
-    """A stop of everything went out, from whatever thread; ``count`` is how many in this run."""
+    """A stop of everything went out, from whatever thread; ``count`` is how many in this run.
+
+    ``why`` is said where a client's request, which follows, is the reason: what has ended and is
+    closed before the request is read has ended for that.
+    """
 
     run: int
     count: int
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +183,14 @@ class Force(Event):
 class Feedback(Event):
     """What of buzzer and lamps draws current now: 1 buzzer, 2 high, 4 medium, 8 low."""
 
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class Board(Event):
+    """The computer: degrees Celsius (None: not known); 1 under-voltage, 2 throttled."""
+
+    temperature_c: int | None
     flags: int
 
 

@@ -19,6 +19,7 @@ from appliance.engine import recovery
 from appliance.engine.alarms import AlarmBoard
 from appliance.engine.alerts import AlertsDesk
 from appliance.engine.basal import Basal
+from appliance.engine.board import BoardDesk
 from appliance.engine.bolus import BolusDesk, record_of_rows
 from appliance.engine.book import Book
 from appliance.engine.cartridge import CartridgeDesk
@@ -30,6 +31,7 @@ from appliance.engine.line import LineDesk
 from appliance.engine.lock import LockDesk
 from appliance.engine.messages import (
     Asked,
+    Board,
     Checked,
     CheckResult,
     ClientGone,
@@ -180,6 +182,7 @@ class Pump:
             self._c, self._alarms, self._guard_silent_ns, lambda: self._ready_said
         )
         self._line = LineDesk(self._c, self._alarms, self._fault)
+        self._board = BoardDesk(self._c, self._alarms, self._stop_everything)
         self._lock = LockDesk(self._c)
         self._cartridge = CartridgeDesk(
             self._c,
@@ -194,6 +197,7 @@ class Pump:
             self._alerts,
             self._signals,
             self._line,
+            self._board,
             self._lock,
             self._cartridge,
             RemindersDesk(self._c, self._alarms),
@@ -238,6 +242,7 @@ class Pump:
         self._resume_tokens: list[int] = []
         self._resume_wanted: tuple[bool, str] | None = None
         self._stop_tokens: list[tuple[int, list[str]]] = []
+        self._foretold: list[str] = []  # what an urgent stop ended before its request was read
         self._ending = ""
         self._ended = False
         self._spent = False
@@ -311,8 +316,9 @@ class Pump:
                 self._c.add(Reply(token, answer))
             case NotFound(token, text):
                 self._c.add(Reply(token, Unknown(f"the ledger cannot be read: {text}")))
-            case StopSent(run, count):
+            case StopSent(run, count, why):
                 if run == self._motor.run:
+                    self._foretell(why)
                     self._motor.stop_was_sent(count)
             case StepperLost(run, text):
                 if run == self._motor.run:
@@ -330,6 +336,8 @@ class Pump:
                 self._hear_force(force_mn, text)
             case Feedback(flags):
                 self._signals.hear_feedback(flags)
+            case Board(temperature_c, flags):
+                self._board.hear(temperature_c, flags)
             case Checked(results):
                 self._test.hear_checked(results)
             case PinDone(token, verdict):
@@ -352,7 +360,7 @@ class Pump:
         leads to is written, and that is news; the reading itself is shown once a second.
         """
         match event:
-            case ClockRead() | Feedback() | Force():
+            case ClockRead() | Feedback() | Force() | Board():
                 return False
             case FromStepper(_, Progress() as now):
                 before = self._motor.progress
@@ -867,6 +875,22 @@ class Pump:
         if self.state is PumpState.RUNNING:
             self._move(PumpState.SUSPENDED, why)
 
+    def _foretell(self, why: str) -> None:
+        """Give what a client's stop has ended its reason: the request itself may come late."""
+        if not why:
+            return
+        self._foretold = self._stoppable()
+        for job in self._motor.jobs.values():
+            job.why = job.why or why
+
+    def _stoppable(self) -> list[str]:
+        """Return the ids of what runs."""
+        return [
+            one.request_id
+            for one in self._motor.jobs.values()
+            if not one.closing and one.start_ns <= self._c.now_ns
+        ]
+
     def _end_bolus(self, why: str) -> None:
         self._bolus.stop()
         self._end_jobs(self._bolus.running, why)
@@ -1047,13 +1071,11 @@ class Pump:
 
     def _stop(self, asked: Asked) -> None:
         why = "stopped by a person" if asked.method == "stop" else "suspended by a person"
-        ids = [
-            one.request_id
-            for one in self._motor.jobs.values()
-            if not one.closing and one.start_ns <= self._c.now_ns
-        ]
+        ids = self._stoppable()
         what = asked.params.get("what", "all")
         if what == "all":
+            ids = list(dict.fromkeys([*self._foretold, *ids]))
+            self._foretold = []
             self._stop_everything(why)
         else:
             jobs = [one for one in self._bolus.jobs if what in ("bolus", _PART[one.kind])]

@@ -321,6 +321,8 @@ def _signals(body: Mapping[str, Any]) -> str:
 def _setting(body: Mapping[str, Any]) -> str:
     name, old, new, by = (body.get(key) for key in ("name", "old", "new", "by"))
     profile = str(name).removeprefix("basal.profile.")
+    if profile == name and isinstance(new if new is not None else old, dict | list):
+        return f"{name} changed (by {by})"
     if profile == name:
         return f"{name}: {old} to {new} (by {by})"
     if new is None:

@@ -135,6 +135,7 @@ class VirtualBench:
         self._readback, self._stop_button, self._hold = readback, stop_button, hold
         self._signals, self._sensors_ns = signals, sensors_ms * NS_PER_MS
         self._over = False
+        self._board: m.Board | None = None
         self.pin = ""
         self.config_sha256 = "0" * 64
         self._lease_uu = lease_uu
@@ -238,13 +239,13 @@ class VirtualBench:
         """Have the force sensor say this push, in millinewtons."""
         self._post(m.Force(force_mn))
 
-    def urgent_stop(self) -> None:
-        """Send the stepper a stop, as the server's own thread does."""
+    def urgent_stop(self, why: str = "") -> None:
+        """Send the stepper a stop, as the server's thread (with a reason) and the sensor's do."""
         if self.stepper is not None:
             self._stops += 1
             self._to_stepper.append(Stop(0))
             self._wakes["stepper"] = self.now_ns
-            self._post(m.StopSent(self._runs, self._stops))
+            self._post(m.StopSent(self._runs, self._stops, why))
 
     def start_bolus(
         self,
@@ -555,6 +556,12 @@ class VirtualBench:
         counts = self.plant.sample(Channel.FORCE_COUNTS, self.now_ns)
         if flags is not None:
             self._post(m.Feedback(flags))
+        milli_c = self.plant.sample(Channel.BOARD_MILLI_C, self.now_ns)
+        power = (self.plant.sample(Channel.POWER_FLAGS, self.now_ns) or 0) & 3
+        board = m.Board(None if milli_c is None else milli_c // 1_000, power)
+        if board != self._board:
+            self._board = board
+            self._post(board)
         if counts is None:
             self._post(m.Force(None, "the bench's force sensor has no true value"))
             return

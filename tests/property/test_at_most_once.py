@@ -308,12 +308,12 @@ def told(answer: m.Answer) -> doors.Answer:
 
 
 AtMostOnce.TestCase.settings = settings(
-    max_examples=300 if settings().max_examples > 100 else 10,
+    max_examples=150 if settings().max_examples > 100 else 10,
     stateful_step_count=40,
     phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
 )
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 class TestSr37F44F50F51NoIdDosesTwice(AtMostOnce.TestCase):
     """The machine, as a test that pytest finds."""

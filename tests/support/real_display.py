@@ -35,6 +35,7 @@ class RealDisplay:
         self.environment = {**os.environ, "DISPLAY": self.name}
         self.environment.pop("SDL_VIDEODRIVER", None)
         self.window = ""
+        self.killed = False
 
     def close(self) -> None:
         self._server.terminate()
@@ -55,7 +56,16 @@ class RealDisplay:
         """Wait for the program's window, and for its first still picture."""
         self.window = wait_for(lambda: self.xdotool("search", "--pid", str(pid)), "a window", 40)
         self.window = self.window.splitlines()[-1]
-        self.still()
+        self.shows("home")
+
+    def shows(self, screen: str) -> bytes:
+        """Wait until the window's name says this screen, and its picture stands still."""
+
+        def is_shown() -> bool:
+            return self.xdotool("getwindowname", self.window).endswith(f": {screen}")
+
+        wait_for(is_shown, f"the screen {screen!r} in the window", 40, every_s=0.15)
+        return self.still()
 
     def pixels(self) -> bytes:
         return (self._folder / "Xvfb_screen0").read_bytes()
@@ -103,9 +113,9 @@ def touchscreen_in_a_window(demo_folder: Path, scratch: Path) -> Iterator[tuple[
         try:
             display.find_window(program.pid)
             yield display, program.pid
-            assert program.poll() is None, log.read_text()
+            assert display.killed or program.poll() is None, log.read_text()
         finally:
             program.send_signal(signal.SIGKILL)
-            program.wait(10)
+            program.wait(60)  # a busy computer takes its time to take a program away
     finally:
         display.close()

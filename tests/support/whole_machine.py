@@ -133,6 +133,8 @@ class Machine:
         self._qemu: subprocess.Popen[bytes] | None = None
         self._agent: socket.socket | None = None
         self._pending = b""
+        self.before: list[str] = []
+        self.bolus_after_s = 0.0
         self.accelerator = accelerator_for(self._image)
         sources_disk(self._sources)
         subprocess.run(
@@ -229,10 +231,10 @@ class Machine:
     def _connect(self) -> None:
         self._hang_up()
         agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        agent.settimeout(5.0)
+        agent.settimeout(60.0)
+        self._agent = agent
         try:
             agent.connect(str(self._agent_path))
-            self._agent = agent
             token = time.monotonic_ns() % 2**31
             # The byte 0xff has the agent forget half a request of an earlier connection.
             agent.sendall(

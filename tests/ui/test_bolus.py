@@ -183,7 +183,7 @@ def test_the_calculator_shows_every_line_and_its_proposal_is_only_typed_in(hands
     assert hands.kiosk.page.view.digits + " U" == total
 
 
-def test_f14_a_killed_daemon_is_drawn_at_once_and_what_was_sent_is_never_sent_again(
+def test_a_killed_daemon_is_drawn_at_once_and_what_was_sent_is_never_sent_again(
     hands: Hands, rested: RunningDemo
 ) -> None:
     review(hands, "1.9")
@@ -263,7 +263,7 @@ def overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     )
 
 
-def test_sr_59_a_screen_that_hangs_stops_beating_and_the_bolus_ends(
+def test_sr_59_f14_a_screen_that_hangs_stops_beating_and_the_bolus_ends(
     hands: Hands, rested: RunningDemo
 ) -> None:
     review(hands, "3.1")

@@ -2,12 +2,14 @@
 
 import time
 from collections import deque
+from contextlib import suppress
 
 import pytest
 from demo_harness import RunningDemo
 from geometry import box_of, confirms, faults_of, share_area
 from touch import Finger, Hands, frames, kiosk_on
 
+from appliance.client import Refused
 from ui.panels import PANELS
 from ui.screens import SCREENS
 from ui.widgets import HoldButton, Key
@@ -29,8 +31,9 @@ def name_of(button: Touchable) -> str:
 class Crawler:
     """Taps what it has not tapped yet; finds its way back by the taps that led to a screen."""
 
-    def __init__(self, hands: Hands) -> None:
+    def __init__(self, hands: Hands, demo: RunningDemo) -> None:
         self.hands = hands
+        self.demo = demo
         self.tapped: set[Step] = set()
         self.way: dict[str, list[Step]] = {"home": []}
         self.faults: dict[str, list[str]] = {}
@@ -101,6 +104,14 @@ class Crawler:
                 self.hands.later(0.2)
 
     def home(self) -> None:
+        """Put right what the taps have done to the pump, and go to the first screen."""
+        with self.demo.pump() as pump:
+            if pump.alarms():
+                pump.acknowledge(None)
+            if pump.status().state != "running":
+                with suppress(Refused):
+                    pump.resume()
+        self.hands.sees(lambda: self.hands.screen() not in FORCED, "no alarm stands")
         self.hands.kiosk.go("home")
         self.hands.settles()
 
@@ -155,8 +166,9 @@ def test_every_screen_is_whole_and_every_target_is_9_mm(
         with kiosk_on(rested.places, PANELS[panel]) as hands:
             hands.sees_screen("home")
             hands.settles()
-            crawler = Crawler(hands)
+            crawler = Crawler(hands, rested)
             crawler.run()
+            crawler.home()
             hands.tap("STOP")
             hands.sees_screen("stopped")
             crawler.way["stopped"] = [("home", "STOP")]

@@ -195,3 +195,42 @@ def test_f43_no_key_leads_out_of_the_kiosk(
             assert Window.children == [hands.kiosk.frame]
             assert EventLoop.status != "closed"
     assert tried >= 200
+
+
+def alarmed(snapshot: Snapshot, priority: str) -> Snapshot:
+    alarm = {
+        "number": 7,
+        "code": "A03",
+        "name": "Low reservoir",
+        "priority": priority,
+        "text": "the reservoir holds 19.90 U",
+        "what_to_do": ["Keep a fresh cartridge at hand."],
+    }
+    return Snapshot.of({**snapshot.raw, "alarms": [alarm]})
+
+
+def test_an_alarm_of_low_priority_takes_a_strip_and_its_page_is_a_touch_away(
+    snapshot: Snapshot, tmp_path: Path
+) -> None:
+    with still(snapshot, tmp_path) as hands:
+        shows(hands, "bolus")
+        hands.hear(alarmed(snapshot, "low"))
+        assert (hands.screen(), hands.reads("Low reservoir")) == ("bolus", True)
+        hands.tap("Low reservoir")
+        hands.sees_screen("alarm")
+        assert hands.reads("1. Keep a fresh cartridge at hand.")
+        hands.hear(snapshot)
+        hands.sees_screen("home")
+
+
+@pytest.mark.parametrize("priority", ["medium", "high"])
+def test_an_alarm_of_higher_priority_takes_the_screen_from_whatever_is_shown(
+    priority: str, snapshot: Snapshot, tmp_path: Path
+) -> None:
+    with still(snapshot, tmp_path) as hands:
+        shows(hands, "bolus")
+        hands.hear(alarmed(snapshot, priority))
+        assert hands.screen() == "alarm"
+        assert {"BENCH", "STOP", "I have seen it"} <= set(hands.texts())
+        hands.hear(snapshot)
+        hands.sees_screen("home")

@@ -1,13 +1,15 @@
 """The same bolus with a real pointer in a real window, and keys that lead nowhere."""
 
+import os
+import signal
 from pathlib import Path
 
 from demo_harness import RunningDemo, wait_for
 from kivy.uix.widget import Widget
 from real_display import RealDisplay, touchscreen_in_a_window
-from touch import Hands, frames, kiosk_on
+from touch import TIME, Hands, frames, kiosk_on
 
-from appliance.client import Places
+from appliance.client import Dose, Places
 
 KEYS = ["Escape", "F1", "F11", "F12", "Return", "Tab", "space", "BackSpace", "Menu", "Super_L"]
 KEYS += [
@@ -39,7 +41,7 @@ def places_of(demo: RunningDemo, tmp_path: Path) -> dict[str, tuple[float, float
         x_px, y_px = widget.to_window(*widget.center)
         found[name] = (x_px, hands.kiosk.panel.height_px - y_px)
 
-    with kiosk_on(Places(tmp_path, tmp_path), start=False) as hands:
+    with TIME.held(), kiosk_on(Places(tmp_path, tmp_path), start=False) as hands:
         hands.hear(demo.status())
         frames(3)
         note(hands, "bolus", hands.button("bolus"))
@@ -58,13 +60,11 @@ def test_a_bolus_by_a_real_pointer_and_no_key_that_leads_out(
 ) -> None:
     at = places_of(rested, tmp_path)
     with touchscreen_in_a_window(rested.folder, tmp_path) as (display, _pid):
-        seen = display.still()
+        seen = display.shows("home")
         tried = press_every_key(display)
         assert tried >= 200
         assert changed_pixels(seen, display.still()) < 0.05, "no key has changed the screen"
-        for name in ("bolus", "0", ".", "4", "5", "review"):
-            display.click(*at[name])
-            display.still()
+        walk(display, at, "0", ".", "4", "5")
         display.move(*at["hold"])
         display.xdotool("mousedown", "1")
         try:
@@ -80,6 +80,42 @@ def test_a_bolus_by_a_real_pointer_and_no_key_that_leads_out(
 
         wait_for(ended, "every step is confirmed", 40, every_s=0.3)
     rested.bounds_hold()
+
+
+def test_f14_a_screen_that_is_killed_in_mid_bolus_takes_the_bolus_with_it(
+    rested: RunningDemo, tmp_path: Path
+) -> None:
+    at = places_of(rested, tmp_path)
+    with touchscreen_in_a_window(rested.folder, tmp_path) as (display, pid):
+        walk(display, at, "4")
+        display.move(*at["hold"])
+        display.xdotool("mousedown", "1")
+        bolus = wait_for(lambda: rested.status().bolus, "the bolus has begun", 10)
+        os.kill(pid, signal.SIGKILL)
+        display.killed = True
+
+        def ended() -> Dose | None:
+            with rested.pump() as pump:
+                dose = pump.lookup(bolus.id)
+            return dose if dose is not None and not dose.running else None
+
+        dose = wait_for(ended, "the bolus ends", 10, every_s=0.2)
+    assert (dose.outcome, dose.certainty) == ("stopped", "exact")
+    assert 0 < dose.confirmed_steps < (dose.programmed_steps or 0)
+    names = {one.name for one in rested.status().alarms}
+    assert "Bolus stopped: nobody could have" in names
+    rested.bounds_hold()
+
+
+def walk(display: RealDisplay, at: dict[str, tuple[float, float]], *digits: str) -> None:
+    """From home to a review of what is typed, a click after the other."""
+    display.click(*at["bolus"])
+    display.shows("bolus")
+    for digit in digits:
+        display.click(*at[digit])
+        display.still()
+    display.click(*at["review"])
+    display.shows("review")
 
 
 def press_every_key(display: RealDisplay) -> int:

@@ -564,6 +564,22 @@ def test_sr_22_stop_answers_with_the_exact_part_and_at_most_one_more_edge() -> N
     assert not bench.plant.status(bench.now_ns)["enable"]
 
 
+def test_sr_22_a_dose_that_closes_before_its_stop_is_read_was_stopped_by_a_person() -> None:
+    bench = VirtualBench(basal_uu_per_h=6_000_000)
+    request_id = bench.start_bolus("5")
+    bench.run(7)
+    bench.urgent_stop("stopped by a person")
+    bench.run_until(lambda: bench.dose(request_id)["outcome"] != "open", 5)
+    assert bench.state == "running", "the request has not been read"
+    stopped = {one["id"]: one for one in bench.ask("stop", what="all")["stopped"]}
+    dose = stopped[request_id]
+    assert (dose["outcome"], dose["why"]) == ("stopped", "stopped by a person")
+    assert 0 < dose["confirmed_steps"] == dose["maximum_steps"]
+    assert {one["outcome"] for one in stopped.values()} == {"stopped"}
+    assert bench.state == "suspended"
+    bounds(bench)
+
+
 def test_stopping_the_bolus_leaves_basal_running() -> None:
     bench = VirtualBench(basal_uu_per_h=6_000_000)
     request_id = bench.start_bolus("5")

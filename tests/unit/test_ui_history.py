@@ -11,6 +11,7 @@ from ui.presenters.history import MOST_ROWS, HistoryPresenter
 from ui.presenters.history_words import HistoryRows, row_of
 from ui.presenters.leases import LeasesPresenter
 from ui.presenters.plot import plot_of
+from ui.words import words
 
 NS = 1_000_000_000
 NOON_NS = 1_780_000_000 * NS // (86_400 * NS) * 86_400 * NS + 12 * 3_600 * NS
@@ -122,9 +123,9 @@ def test_a_new_day_has_a_heading_and_a_filter_takes_the_rest_away() -> None:
     )
     rows = history.view().rows
     assert [row.heading for row in rows] == [False, False, False, True, False]
-    assert rows[1].text == "High A04 raised: blocked"
+    assert rows[1].text == "A04 (high) raised: blocked"
     history.choose("alarms")
-    assert [row.text for row in history.view().rows] == ["High A04 raised: blocked"]
+    assert [row.text for row in history.view().rows] == ["A04 (high) raised: blocked"]
     history.choose("basal")
     assert [row.key for row in history.view().rows] == ["7"]
     history.choose("glucose")
@@ -133,6 +134,30 @@ def test_a_new_day_has_a_heading_and_a_filter_takes_the_rest_away() -> None:
         "Nothing of this kind has happened.",
     )
     assert [one.glucose for one in ledger.asked] == [False, False, False, True]
+
+
+def test_a_sentence_of_the_keeper_is_said_part_by_part_in_the_language_in_use() -> None:
+    rows = [
+        event(4, "alarm", "high A04 raised: blocked"),
+        event(3, "state", "stopped to running: resumed"),
+        event(2, "setting", "limits changed (by uid 1000)"),
+        event(1, "self_test", "self-test passed"),
+    ]
+    assert [row_of(one).text for one in rows] == [
+        "A04 (high) raised: blocked",
+        "Stopped to running: resumed",
+        "Limits changed, by user 1000",
+        "Self-test passed",
+    ]
+    words.use("de")
+    try:
+        assert [row_of(one).text for one in rows[1:]] == [
+            "Gestoppt nach läuft: fortgesetzt",
+            "Grenzen geändert, von Benutzer 1000",
+            "Selbsttest bestanden",
+        ]
+    finally:
+        words.use("en")
 
 
 def test_pages_are_asked_for_as_the_end_comes_near_and_none_twice() -> None:

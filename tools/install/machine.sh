@@ -188,15 +188,20 @@ stop_services() { # the screen first, what holds the truth last
   done
   [[ ${#running[@]} -gt 0 ]] || return 0
   step "Stop ${running[*]}"
-  for name in "${running[@]}"; do run systemctl stop "$name"; done
+  for name in "${running[@]}"; do
+    run systemctl stop "$name" || say "$name did not stop in its time; systemd has ended it."
+  done
 }
 
-start_services() { # 1 where one does not come up
+start_services() { # 1 where the pump does not come up; housekeeper and screen have the time they need
   local name
   while read -r name; do
     is_up "$name" && continue
     step "Start $name"
-    run systemctl start "$name.service" || return 1
+    case $name in
+      pump-keeper | pump-ui) run systemctl start --no-block "$name.service" ;;
+      *) run systemctl start "$name.service" || return 1 ;;
+    esac
   done < <(services)
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from appliance import __version__
 from ui.presenters import numbers
 from ui.presenters.choose import ListPresenter, ListView
@@ -9,9 +11,14 @@ from ui.presenters.desk import FootItem
 from ui.presenters.lists import Row
 from ui.words import _, words
 
+_DECLARED = re.compile(r'\((\w+) = "(\w+)"\)')
+"""What the configuration says, at the end of a sentence about what is weaker."""
+
 
 class AboutPresenter(ListPresenter):
     """Facts, none of which can be changed."""
+
+    _chosen = ""
 
     def view(self) -> ListView:
         """Return them."""
@@ -37,9 +44,7 @@ class AboutPresenter(ListPresenter):
                 numbers.age(uptime_s) if isinstance(uptime_s, int) else numbers.DASH,
             ),
             Row("", _("Ledger"), _("{count} rows").format(count=numbers.count(ledger.get("seq")))),
-            Row(
-                "", _("Its last row's hash"), f"{head[:8]} … {head[-8:]}" if head else numbers.DASH
-            ),
+            Row("", _("Its last hash"), f"{head[:8]} … {head[-8:]}" if head else numbers.DASH),
             Row("", _("Steps confirmed, all in all"), numbers.count(raw.get("confirmed_steps"))),
             Row("", _("Self-test"), heading=True),
         ]
@@ -56,9 +61,27 @@ class AboutPresenter(ListPresenter):
         for name, pid in snapshot.pids.items():
             rows.append(Row("", name, _("process {pid}").format(pid=pid) if pid else numbers.DASH))
         if snapshot.weaker:
-            rows.append(Row("", _("Weaker than on a pump, as it is declared"), heading=True))
-            rows += [Row("", words.of_the_pump(one)) for one in snapshot.weaker]
-        return ListView(title=_("About"), foot=foot, rows=tuple(rows))
+            rows.append(Row("", _("Declared weaker"), heading=True))
+        for sentence in snapshot.weaker:
+            declared = _DECLARED.search(sentence)
+            name, value = declared.groups() if declared is not None else (sentence, "")
+            rows.append(Row(sentence, name, value))
+        return ListView(
+            title=_("About"),
+            foot=foot,
+            rows=tuple(rows),
+            chosen=self._chosen,
+            note=words.sentence(self._chosen),
+            note_tone="text",
+        )
+
+    def entered(self, **_words: object) -> None:
+        """Have nothing explained."""
+        self._chosen = ""
+
+    def pick(self, key: str) -> None:
+        """Explain what is declared weaker."""
+        self._chosen = "" if key == self._chosen else key
 
     def press(self, _key: str) -> None:
         """Go back."""

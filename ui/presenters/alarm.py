@@ -11,11 +11,14 @@ from typing import Literal
 
 from appliance.client import Alarm, Dose, PumpError, Snapshot
 from ui.presenters import numbers
-from ui.presenters.desk import Desk, Presenter, View
+from ui.presenters.desk import Desk, FootItem, Presenter, View
 from ui.presenters.doses import account
 from ui.words import _, words
 
 Priority = Literal["high", "medium", "low"]
+
+LOW = "low"
+"""The priority that takes a strip of the status bar; the others take the screen."""
 
 _ORDER = {"high": 0, "medium": 1, "low": 2}
 
@@ -94,6 +97,7 @@ class AlarmPresenter(Presenter):
             pause=pause,
             pausable=not left_s and snapshot.audio.sounding,
             busy=self._answering is not None,
+            foot=(FootItem("home", _("Home"), share=1.6),) if alarm.priority == LOW else (),
         )
 
     def _title(self, count: int) -> str:
@@ -122,6 +126,8 @@ class AlarmPresenter(Presenter):
             number = self.view().number
             self._answering = number
             self.desk.pump.ask(lambda pump: pump.acknowledge(number), self._answered, self._failed)
+        elif key == "home":
+            self.desk.go("home")
         elif key == "pause":
             self.desk.pump.ask(lambda pump: pump.silence(), lambda _left_s: None, self._failed)
 

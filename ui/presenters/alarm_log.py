@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+
 from appliance.client import HistoryRow, KeeperClient, NoPump, PumpError
 from ui.presenters import numbers
 from ui.presenters.change import why_not
@@ -12,6 +15,7 @@ from ui.presenters.lists import Row
 from ui.words import _, words
 
 MOST_ROWS = 200
+_SENTENCE = re.compile(r"(\w+) (A\d+) (\w+): (.*)", re.DOTALL)
 _TONES = {"high": "low", "medium": "high", "low": "insulin"}
 
 
@@ -21,6 +25,36 @@ def priority_words(priority: str) -> str:
     return names.get(priority, priority)
 
 
+def event_words(event: str) -> str:
+    """Return what became of an alarm."""
+    names = {
+        "raised": _("raised"),
+        "cleared": _("its cause has gone"),
+        "acknowledged": _("seen"),
+        "escalated": _("unanswered for 10 min"),
+        "ended": _("answered"),
+    }
+    return names.get(event, event)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a row of history says of an alarm."""
+
+    priority: str
+    code: str
+    event: str
+    text: str
+
+    @staticmethod
+    def of(row: HistoryRow) -> Entry:
+        """Take the keeper's sentence apart; one of another kind is all text."""
+        found = _SENTENCE.fullmatch(row.text or "")
+        if found is None:
+            return Entry("", "", "", row.text or "")
+        return Entry(found[1], found[2], found[3], found[4])
+
+
 class AlarmLogPresenter(ListPresenter):
     """Newest first; what stands comes before it."""
 
@@ -28,6 +62,7 @@ class AlarmLogPresenter(ListPresenter):
         super().__init__(desk)
         self._rows: tuple[HistoryRow, ...] = ()
         self._missing = ""
+        self._chosen = ""
 
     def entered(self, **_words: object) -> None:
         """Ask the keeper."""
@@ -41,7 +76,7 @@ class AlarmLogPresenter(ListPresenter):
                     break
             return tuple(found)
 
-        self._missing = ""
+        self._missing = self._chosen = ""
         self.desk.pump.ask_keeper(asked, self._told, self._failed)
 
     def _told(self, rows: tuple[HistoryRow, ...]) -> None:
@@ -65,7 +100,7 @@ class AlarmLogPresenter(ListPresenter):
             rows.append(
                 Row(
                     f"now {one.number}",
-                    f"{words.of_the_pump(one.name)}: {words.of_the_pump(one.text)}",
+                    words.of_the_pump(one.name),
                     priority_words(one.priority),
                     numbers.clock(one.since_utc_ns, offset_s),
                     tone=_TONES.get(one.priority, "text"),
@@ -76,23 +111,40 @@ class AlarmLogPresenter(ListPresenter):
             if (this := day_of(row)) != day:
                 day = this
                 rows.append(Row("", day, heading=True))
+            entry = Entry.of(row)
             rows.append(
                 Row(
                     f"row {row.seq}",
-                    words.of_the_pump(row.text or ""),
-                    "",
+                    f"{entry.code}  {priority_words(entry.priority)}",
+                    event_words(entry.event),
                     numbers.clock(row.utc_ns, row.offset_s),
+                    tone=_TONES.get(entry.priority, "text"),
                 )
             )
         return ListView(
             title=_("Alarm log"),
             foot=(FootItem("back", _("Back")),),
             rows=tuple(rows),
-            note=self._missing,
-            note_tone="high",
-            empty=_("There was no alarm."),
+            chosen=self._chosen,
+            note=self._missing or self._told_of(self._chosen),
+            note_tone="high" if self._missing else "text",
+            empty="" if self._missing else _("There was no alarm."),
             lead_units=54,
         )
+
+    def _told_of(self, key: str) -> str:
+        """Return the whole sentence of the row that was touched."""
+        kind, _space, number = key.partition(" ")
+        snapshot = self.desk.state.live
+        if kind == "now" and snapshot is not None:
+            found = next((one for one in snapshot.alarms if str(one.number) == number), None)
+            return "" if found is None else words.sentence(found.text)
+        row = next((one for one in self._rows if str(one.seq) == number), None)
+        return "" if row is None else words.sentence(Entry.of(row).text)
+
+    def pick(self, key: str) -> None:
+        """Tell more of one alarm."""
+        self._chosen = "" if key == self._chosen else key
 
     def press(self, _key: str) -> None:
         """Go back."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ui.presenters import numbers
+from ui.presenters.alarm import LOW, unanswered
 from ui.state import State
-from ui.words import _
+from ui.words import _, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class BarView:
     title: str
     title_tone: str
     items: tuple[BarItem, ...]
+    strip: str = ""
+    """An alarm of low priority that nobody has acknowledged; touched, it shows its page."""
 
 
 def bar_view(state: State, title: str, *, entry_off: bool = False) -> BarView:
@@ -53,4 +56,6 @@ def bar_view(state: State, title: str, *, entry_off: bool = False) -> BarView:
     battery = snapshot.raw.get("battery")
     if isinstance(battery, dict) and isinstance(battery.get("percent"), int):
         items.append(BarItem(_("Battery"), f"{battery['percent']}%"))
-    return BarView(time, title, "text", tuple(items))
+    low = [one for one in unanswered(snapshot) if one.priority == LOW]
+    strip = words.of_the_pump(low[0].name) if low else ""
+    return BarView(time, title, "text", tuple(items), strip)

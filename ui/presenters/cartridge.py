@@ -292,7 +292,7 @@ class SetChangePresenter(Presenter):
                 _("What is left in it counts as waste."),
             ),
             foot=(
-                FootItem("skip", _("Carriage is back")),
+                FootItem("skip", _("It is back")),
                 FootItem("declare", _("The syringe is out"), "primary", share=2),
             ),
         )
@@ -333,7 +333,7 @@ class SetChangePresenter(Presenter):
                 _("Watch its end: stop when drops fall, or prime once more."),
             ),
             foot=(
-                FootItem("next", _("Tubing is full")),
+                FootItem("next", _("It is full")),
                 FootItem("declare", _("It leads into the waste"), "primary", share=2),
             ),
             amount=amount,
@@ -370,7 +370,7 @@ class SetChangePresenter(Presenter):
             _("Where is the set?"),
             lines,
             foot=(
-                FootItem("same", _("The old cannula stays")),
+                FootItem("same", _("As before")),
                 FootItem(
                     "finish", _("Finish"), "primary", enabled=bool(self._site) and not self._busy
                 ),
@@ -420,10 +420,9 @@ class SetChangePresenter(Presenter):
             step=self._step(step),
             picture={"rewind": "rewind"}.get(step, step),
             headline=words.of_the_pump(self._question),
-            lines=(_("STOP ends it at any time."),),
             amount=numbers.units(amount_uu) if amount_uu else "",
             hold=names[step],
-            hold_note=_("{seconds} seconds").format(seconds=f"{HOLD_S:.0f}"),
+            hold_note=_("{seconds} seconds; STOP ends it").format(seconds=f"{HOLD_S:.0f}"),
             ready=not self._busy,
             message=self._against,
         )

@@ -83,7 +83,7 @@ class ConfirmPresenter(Presenter):
         matter = self._matter
         if matter is None:
             return ConfirmView(foot=(FootItem("home", _("Home")),))
-        foot = FootItem("back", _("Cancel, nothing changed"), share=1.6)
+        foot = FootItem("back", _("Cancel, no change"), share=3)
         if self._over:
             foot = FootItem("after", _("Done"), "primary")
         note = _("let go too early: nothing has changed") if self._let_go else _("keep holding")

@@ -77,9 +77,7 @@ class ExtendPresenter(FormPresenter):
                 FootItem("bolus", _("Back")),
                 FootItem("review", _("Review"), "primary", enabled=ready, share=2),
             ),
-            choices=tuple(
-                Choice(str(share), _("{percent}% now").format(percent=share)) for share in _SHARES
-            ),
+            choices=tuple(Choice(str(share), f"{share}%") for share in _SHARES),
             choice=self._share(),
             fields=fields,
             note=note,

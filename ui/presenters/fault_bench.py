@@ -20,19 +20,20 @@ _NL_PER_UL = 1_000
 
 
 class FaultBenchPresenter(ListPresenter):
-    """The plant's own count beside the pump's, and the table of faults: a touch begins or ends."""
+    """The plant's own count beside the pump's, and the table of faults."""
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self._truth: BenchStatus | None = None
         self._faults: tuple[dict[str, Any], ...] = ()
         self._said = ""
+        self._chosen = ""
         self._looked_s = float("-inf")
         self._asking = False
 
     def entered(self, **_words: object) -> None:
         """Ask the bench for its table and its truth."""
-        self._said, self._asking = "", False
+        self._said, self._chosen, self._asking = "", "", False
         self._ask(lambda bench: tuple(bench.faults()), self._told_faults)
         self._look()
 
@@ -75,13 +76,13 @@ class FaultBenchPresenter(ListPresenter):
                 Row("", _("Ground truth"), heading=True),
                 Row(
                     "",
-                    _("Steps forward that really moved"),
+                    _("Steps that really moved"),
                     numbers.count(truth.steps_forward),
                     tone="insulin",
                 ),
                 Row(
                     "",
-                    _("Steps confirmed, and at most, by the pump"),
+                    _("Pump: confirmed, at most"),
                     f"{numbers.count(confirmed)}–{numbers.count(most)}",
                 ),
                 Row("", _("Steps back"), numbers.count(truth.steps_reverse)),
@@ -96,29 +97,36 @@ class FaultBenchPresenter(ListPresenter):
                 ),
             ]
         if self._faults:
-            rows.append(Row("", _("Faults: touch to begin, and to end"), heading=True))
+            rows.append(Row("", _("Faults"), heading=True))
         for fault in self._faults:
             name = str(fault["name"])
             on = name in active
             rows.append(
                 Row(
                     f"fault {name}",
-                    words.of_the_pump(str(fault["text"])),
+                    name.replace("_", " "),
                     _("ON") if on else "",
                     str(fault["row"]),
-                    tone="low" if on else "text",
+                    tone="low",
                     ground="attention" if on else "",
                 )
             )
+        fault_on = self._chosen in active
+        chosen = next((one for one in self._faults if one["name"] == self._chosen), None)
+        told = words.sentence(str(chosen["text"])) if chosen is not None else ""
         return ListView(
             title=_("Fault bench"),
             foot=(
                 FootItem("back", _("Back")),
-                FootItem("clear", _("End all faults"), enabled=bool(active), share=2),
+                FootItem("clear", _("End all"), enabled=bool(active)),
+                FootItem(
+                    "turn", _("End") if fault_on else _("Begin"), "primary", enabled=bool(chosen)
+                ),
             ),
             rows=tuple(rows),
-            note=self._said,
-            note_tone="high",
+            chosen=f"fault {self._chosen}",
+            note=self._said or told,
+            note_tone="high" if self._said else "text",
             lead_units=44,
         )
 
@@ -128,18 +136,20 @@ class FaultBenchPresenter(ListPresenter):
             self.desk.go("menu")
         elif key == "clear":
             self._do("clear", {"name": "all"})
+        elif key == "turn" and self._chosen and self._truth is not None:
+            on = self._chosen in dict(self._truth.raw.get("faults") or {})
+            self._do("clear" if on else "inject", {"name": self._chosen})
 
     def pick(self, key: str) -> None:
-        """Begin a fault, or end it; press the button; take the syringe out or put it in."""
+        """Choose a fault; press the button; take the syringe out or put it in."""
         kind, _space, name = key.partition(" ")
         truth = self._truth
         if kind == "press":
             self._do("press", {})
         elif kind == "syringe" and truth is not None:
             self._do("set", {"syringe": "out" if truth.raw.get("syringe") == "in" else "in"})
-        elif kind == "fault" and truth is not None:
-            on = name in dict(truth.raw.get("faults") or {})
-            self._do("clear" if on else "inject", {"name": name})
+        elif kind == "fault":
+            self._chosen = "" if name == self._chosen else name
 
     def _do(self, method: str, params: dict[str, Any]) -> None:
         self._said = ""

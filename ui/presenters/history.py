@@ -19,6 +19,7 @@ from ui.presenters.history_words import (
     dose_words,
     filters,
     passes,
+    sentence_of,
 )
 from ui.presenters.lists import Choice, Row
 from ui.words import _, words
@@ -76,8 +77,7 @@ def detail_of(row: HistoryRow, running: Sequence[RunningBolus | None] = ()) -> D
     record = Fact(_("Record"), f"#{numbers.count(row.seq)}")
     dose = dose_of(row, running)
     if dose is None:
-        sentence = words.of_the_pump(row.text or row.kind)
-        return Detail(caption=time, sentence=sentence[:1].upper() + sentence[1:], lines=(record,))
+        return Detail(caption=time, sentence=sentence_of(row), lines=(record,))
     _name, _value, tone, _ground = dose_words(row, dose)
     programmed = ""
     if dose.programmed_uu is not None:
@@ -95,11 +95,9 @@ def detail_of(row: HistoryRow, running: Sequence[RunningBolus | None] = ()) -> D
     sentence = " ".join(part for part in (why[:1].upper() + why[1:], sentence) if part)
     steps = steps_words(dose if not dose.running else _as_exact(dose))
     if dose.programmed_steps is not None:
-        steps = _("{steps} of {programmed} steps").format(
-            steps=steps, programmed=numbers.count(dose.programmed_steps)
+        steps = _("{confirmed} of {programmed}").format(
+            confirmed=steps, programmed=numbers.count(dose.programmed_steps)
         )
-    else:
-        steps = _("{steps} steps").format(steps=steps)
     issued = _("{steps} steps").format(steps=numbers.count(dose.issued_steps))
     return Detail(
         caption=f"{kind_words(dose.kind)}, {time}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import overload
 
@@ -101,7 +102,28 @@ def dose_words(row: HistoryRow, dose: Dose) -> tuple[str, str, str, str]:
     return name, value, "text" if dose.programmed_uu is not None else "muted", ""
 
 
-_TONES = {"alarm": "high", "guard": "low"}
+# What the keeper says has parts of its own: each is said in the language in use.
+_ALARM = re.compile(r"(high|medium|low) (A\d+) (\w+): (.*)")
+_STATE = re.compile(r"(\w+) to (\w+): (.*)")
+_BY = re.compile(r"(.*) \(by uid (\d+)\)(.*)")
+
+
+def sentence_of(row: HistoryRow) -> str:
+    """Return what happened in a sentence that begins with a capital letter."""
+    said = row.text or row.kind
+    by = _BY.fullmatch(said)
+    if by is not None:
+        what, uid, rest = by.groups()
+        said = _("{what}, by user {uid}").format(what=words.of_the_pump(what + rest), uid=uid)
+    elif row.kind == "alarm" and (alarm := _ALARM.fullmatch(said)) is not None:
+        priority, code, event, text = (words.of_the_pump(part) for part in alarm.groups())
+        said = f"{code} ({priority}) {event}: {text}"
+    elif row.kind == "state" and (state := _STATE.fullmatch(said)) is not None:
+        before, after, why = (words.of_the_pump(part) for part in state.groups())
+        said = _("{before} to {after}: {why}").format(before=before, after=after, why=why)
+    else:
+        said = words.of_the_pump(said)
+    return said[:1].upper() + said[1:]
 
 
 def row_of(row: HistoryRow, running: Sequence[RunningBolus | None] = ()) -> Row:
@@ -111,8 +133,7 @@ def row_of(row: HistoryRow, running: Sequence[RunningBolus | None] = ()) -> Row:
     if dose is not None:
         text, value, tone, ground = dose_words(row, dose)
         return Row(str(row.seq), text, value, lead, tone, ground)
-    sentence = words.of_the_pump(row.text or row.kind)
-    return Row(str(row.seq), sentence[:1].upper() + sentence[1:], "", lead)
+    return Row(str(row.seq), sentence_of(row), "", lead)
 
 
 def day_of(row: HistoryRow) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ui.presenters.alarm import unanswered
+from ui.presenters.alarm import LOW, unanswered
 from ui.state import State
 
 HOME = "home"
@@ -62,6 +62,8 @@ class Router:
             self._turn(self._forced, {})
             return
         screen, entered = self._wanted
+        if screen == ALARM and snapshot is not None and not unanswered(snapshot):
+            screen, entered = self._wanted = (HOME, {})  # the strip's alarm has its answer
         if was_forced:
             # What was sent before the interruption is found again by its id, never sent again.
             entered = {}
@@ -81,4 +83,4 @@ def _forced(state: State) -> str:
     snapshot = state.live
     if snapshot is None:
         return NO_CONTACT
-    return ALARM if unanswered(snapshot) else ""
+    return ALARM if any(one.priority != LOW for one in unanswered(snapshot)) else ""

@@ -11,6 +11,7 @@ from ui.widgets.buttons import (
     Key,
     RoundButton,
     StopButton,
+    Strip,
     Touchable,
     TouchCard,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "SiteMap",
     "StatusBar",
     "StopButton",
+    "Strip",
     "Surface",
     "Tank",
     "Text",

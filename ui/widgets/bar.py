@@ -27,11 +27,17 @@ class StatusBar(BoxLayout):
     view = ObjectProperty(None, allownone=True)
     fill = ColorProperty()
 
+    __events__ = ("on_strip",)
+
     def on_view(self, _: object, view: BarView) -> None:
         """Show another view."""
         self.ids.time.text = view.time
         self.ids.title.text = view.title
         self.ids.title.color = theme.colour(view.title_tone)
+        strip = self.ids.strip
+        strip.text, strip.enabled = view.strip, bool(view.strip)
+        strip.opacity = float(strip.enabled)
+        self.ids.title.opacity = 1.0 - strip.opacity
         items = self.ids.glance
         while len(items.children) > len(view.items):
             items.remove_widget(items.children[0])
@@ -40,6 +46,9 @@ class StatusBar(BoxLayout):
         for widget, item in zip(reversed(items.children), view.items, strict=True):
             widget.caption, widget.value = item.caption, item.value
             widget.tone = theme.colour(item.tone)
+
+    def on_strip(self) -> None:
+        """Have the strip of a low alarm touched."""
 
 
 class Foot(BoxLayout):

@@ -113,6 +113,13 @@ class RoundButton(Touchable, Surface):
     size_px = NumericProperty(21)
 
 
+class Strip(Touchable, Surface):
+    """The strip of an alarm of low priority, in the status bar: a symbol and its name."""
+
+    text = StringProperty("")
+    width_px = NumericProperty(200)
+
+
 class TouchCard(Touchable, BoxLayout):
     """A card that can be touched: it holds what it shows."""
 

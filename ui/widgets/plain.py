@@ -51,9 +51,19 @@ class Text(Label):
         wide = self.texture_size[0] - self.padding[0] - self.padding[2]
         self.wide = self.texture_size[0]
         if self.text and wide > room > 0:
-            self.font_size = max(self.size_px * _SMALLEST, int(self.size_px * room / wide))
+            least = self.size_px * _SMALLEST
+            self.font_size = max(least, int(self.size_px * room / wide))
+            self.texture_update()
+            while self._letters > room and self.font_size > least:  # letters do not scale evenly
+                self.font_size = max(least, self.font_size - 1)
+                self.texture_update()
             self.shorten = self.shortens
         self.text_size = self.size
+
+    @property
+    def _letters(self) -> float:
+        """How wide its one line is now."""
+        return float(self.texture_size[0] - self.padding[0] - self.padding[2])
 
 
 class Surface(Widget):

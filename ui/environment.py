@@ -70,9 +70,8 @@ def prepare(
     card = panels_card() if display == "KMSDRM" else None
     if card is not None:
         environment["SDL_KMSDRM_DEVICE_INDEX"] = str(card)
+    logging.getLogger("kivy").addFilter(lambda said: said.levelno >= logging.WARNING)
     from kivy.config import Config
-
-    logging.getLogger("kivy").setLevel(logging.WARNING)
 
     for section in ("input", "modules"):
         for name, _ in Config.items(section):

@@ -150,7 +150,7 @@ class Crawler:
     ("panel", "language"),
     [
         ("7-inch", "en"),
-        ("5-inch-portrait", "de"),
+        pytest.param("5-inch-portrait", "de", marks=pytest.mark.full),
         pytest.param("7-inch", "de", marks=pytest.mark.full),
         pytest.param("7-inch-portrait", "en", marks=pytest.mark.full),
         pytest.param("7-inch-portrait", "de", marks=pytest.mark.full),

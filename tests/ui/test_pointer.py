@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from demo_harness import RunningDemo, wait_for
 from kivy.uix.widget import Widget
 from real_display import RealDisplay, touchscreen_in_a_window
@@ -82,6 +83,7 @@ def test_a_bolus_by_a_real_pointer_and_no_key_that_leads_out(
     rested.bounds_hold()
 
 
+@pytest.mark.full
 def test_f14_a_screen_that_is_killed_in_mid_bolus_takes_the_bolus_with_it(
     rested: RunningDemo, tmp_path: Path
 ) -> None:

@@ -167,7 +167,7 @@ def _row(line: Line) -> Row:
     }
     amount_uu = _whole(line.amount_uu)
     tone = "in_range" if amount_uu < 0 else "text"
-    note = words.of_the_pump(line.text)
+    note = _("taken off") if line.name == IOB else words.of_the_pump(line.text)
     return Row(names.get(line.name, line.name), numbers.units(amount_uu), note, tone)
 
 

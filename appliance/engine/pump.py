@@ -98,6 +98,7 @@ from appliance.records import (
 
 _CLOCK_STEP_NS = 2 * NS_PER_S
 _CHECKPOINT_ROWS = 1_000
+_WORD_OF_STOP_NS = NS_PER_S // 2
 _BUTTON_NS = NS_PER_S
 _PART: Mapping[str, str] = {DoseKind.BOLUS.value: "now", DoseKind.EXTENDED.value: "extended"}
 _PUBLISH_EVERY_NS = 50_000_000
@@ -755,6 +756,8 @@ class Pump:
         for job in list(self._motor.jobs.values()):
             if job.ended is None or job.closing or not self._motor.settled(job):
                 continue
+            if self._awaits_word_of_stop(job):
+                continue
             job.closing = True
             bounds = self._motor.single_bounds(job)
             self._write_closed(job, bounds)
@@ -764,6 +767,12 @@ class Pump:
         coming = self._basal.beginning or self._bolus.beginning
         if self._motor.phase is Phase.ACTIVE and not live and not coming:
             self._motor.release()
+
+    def _awaits_word_of_stop(self, job: Job) -> bool:
+        """Return whether a stop from another thread may have ended a job, and its word is due."""
+        if job.ended is None or job.ended.reason != End.STOPPED or job.why:
+            return False
+        return self._c.now_ns - job.ended_at_ns < self._real(_WORD_OF_STOP_NS)
 
     def _give_back_carry(self) -> None:
         for job in self._motor.jobs.values():

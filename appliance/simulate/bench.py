@@ -239,13 +239,19 @@ class VirtualBench:
         """Have the force sensor say this push, in millinewtons."""
         self._post(m.Force(force_mn))
 
-    def urgent_stop(self, why: str = "") -> None:
-        """Send the stepper a stop, as the server's thread (with a reason) and the sensor's do."""
+    def urgent_stop(self, why: str = "", *, heard_after_s: float = 0) -> None:
+        """Send the stepper a stop, as the server's thread (with a reason) and the sensor's do.
+
+        A thread that loses the processor in between has the pump hear of it so much later.
+        """
         if self.stepper is not None:
             self._stops += 1
             self._to_stepper.append(Stop(0))
             self._wakes["stepper"] = self.now_ns
-            self._post(m.StopSent(self._runs, self._stops, why))
+            stops = self._stops
+            if heard_after_s:
+                self.run(heard_after_s)
+            self._post(m.StopSent(self._runs, stops, why))
 
     def start_bolus(
         self,

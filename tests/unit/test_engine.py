@@ -564,11 +564,15 @@ def test_sr_22_stop_answers_with_the_exact_part_and_at_most_one_more_edge() -> N
     assert not bench.plant.status(bench.now_ns)["enable"]
 
 
-def test_sr_22_a_dose_that_closes_before_its_stop_is_read_was_stopped_by_a_person() -> None:
-    bench = VirtualBench(basal_uu_per_h=6_000_000)
+@pytest.mark.parametrize("heard_after_s", [0, 0.3])
+def test_sr_22_a_dose_that_closes_before_its_stop_is_read_was_stopped_by_a_person(
+    heard_after_s: float,
+) -> None:
+    # Basal would begin anew until the stop is heard of, and this disk answers at once.
+    bench = VirtualBench(basal_uu_per_h=0 if heard_after_s else 6_000_000)
     request_id = bench.start_bolus("5")
     bench.run(7)
-    bench.urgent_stop("stopped by a person")
+    bench.urgent_stop("stopped by a person", heard_after_s=heard_after_s)
     bench.run_until(lambda: bench.dose(request_id)["outcome"] != "open", 5)
     assert bench.state == "running", "the request has not been read"
     stopped = {one["id"]: one for one in bench.ask("stop", what="all")["stopped"]}

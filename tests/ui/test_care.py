@@ -228,6 +228,8 @@ def test_sr_32_letting_go_early_or_going_away_moves_nothing(
     hands.sees_text("Delivery has to stop first")
     tap(hands, "suspend")
     hands.sees_text("Fill the tubing")
+    # The steps that were out are counted first: until then the motor is busy.
+    wait_for(lambda: not pump.status().raw["motor"]["leases_open"], "the motor is at rest")
     before = pump.bench()["steps_forward"]
     tap(hands, "declare")
     hands.sees(lambda: hands.kiosk.page.view.hold, "the second question")

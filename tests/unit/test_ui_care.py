@@ -5,15 +5,17 @@ from collections.abc import Iterator
 import pytest
 from ui_desk import FakeDesk, snapshot_of
 
-from appliance.client import Reason, Refused
+from appliance.client import Reason, Refused, Review
 from appliance.client.messages import PIN_NEEDED, Basal, HistoryRow, PreferencesSetParams
 from ui.presenters.alarm_log import Entry
 from ui.presenters.cartridge import SITES, SetChangePresenter, age_words
 from ui.presenters.change import change
+from ui.presenters.delivering import DeliveringPresenter
 from ui.presenters.entry import DOSE
 from ui.presenters.first_start import FirstStartPresenter
 from ui.presenters.number import NumberPresenter, Question
 from ui.presenters.reasons import range_words
+from ui.presenters.review import ReviewPresenter
 from ui.presenters.typed import Number, Pin, TimeOfDay
 from ui.words import words
 
@@ -222,3 +224,29 @@ def test_the_alarm_log_takes_the_keepers_sentence_apart() -> None:
     assert Entry.of(row) == Entry("high", "A18", "raised", "guard: no answer: 3 s")
     odd = HistoryRow(seq=2, id="", kind="alarm", text="something else")
     assert Entry.of(odd).text == "something else"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "asked"), [(None, "normal"), ("slow", "slow"), ("fast", "fast")]
+)
+def test_the_chosen_bolus_speed_goes_with_the_dose_from_its_review_on(
+    chosen: str | None, asked: str
+) -> None:
+    desk = desk_of(preferences={"speed": chosen})
+    review = ReviewPresenter(desk)
+    review.entered(amount_uu=1_000_000)
+    assert desk.client.review.call_args.args[1:] == (1_000_000, asked)
+    answer = {
+        "request_id": review.wish.request_id,
+        "amount_uu": 1_000_000,
+        "programmed_steps": 543,
+        "duration_s": 40,
+        "reasons": [],
+        "token": "t",
+    }
+    review.review = Review.of(answer)
+    review.held()
+    screen, entered = desk.shown[-1]
+    assert (screen, entered["wish"].speed) == ("delivering", asked)
+    DeliveringPresenter(desk).entered(**entered)
+    assert desk.client.deliver.call_args.kwargs["speed"] == asked

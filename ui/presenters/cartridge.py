@@ -185,6 +185,7 @@ class SetChangePresenter(Presenter):
         self._looking = False
         self._against = ""
         self._busy = False
+        self._stopping = False
         self._amount_uu = {"prime": PRIME_UU, "cannula": CANNULA_UU}
         self._site = self._fluid = ""
         self._used: tuple[str, ...] = ()
@@ -211,14 +212,14 @@ class SetChangePresenter(Presenter):
 
     def _forget_question(self) -> None:
         self._declared = self._question = self._token = self._against = ""
-        self._busy = False
+        self._busy = self._stopping = False
 
     def _told(self, cartridge: dict[str, Any]) -> None:
         sites: Sequence[Any] = cartridge.get("sites") or ()
         self._used = tuple(str(one.get("site")) for one in sites if isinstance(one, dict))
 
     def _failed(self, error: PumpError) -> None:
-        self._busy = False
+        self._busy = self._stopping = False
         self._against = why_not(error)
 
     # ------------------------------------------------------------------ what is shown
@@ -226,8 +227,9 @@ class SetChangePresenter(Presenter):
     def view(self) -> SetChangeView:
         """Return the step."""
         snapshot = self.desk.state.live
-        if snapshot is not None and snapshot.state in ("running", "starting") and not self._moving:
-            return self._basal_runs()
+        runs = snapshot is not None and snapshot.state in ("running", "starting")
+        if (runs or self._stopping) and not self._moving:
+            return self._basal_runs()  # until the pump has answered: then the next step begins
         if self._moving is not None:
             return self._runs(*self._moving)
         if self._token:
@@ -474,6 +476,7 @@ class SetChangePresenter(Presenter):
             case "cancel":
                 self._again(self.at)
             case "suspend":
+                self._stopping = True
                 self._ask(lambda pump: pump.suspend(), lambda _d: self._again(self.at))
             case "skip":
                 self._again("load")

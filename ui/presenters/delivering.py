@@ -85,6 +85,7 @@ class DeliveringPresenter(Presenter):
                 wish.request_id,
                 wish.amount_uu,
                 wish.token,
+                speed=wish.speed,
                 stay=False,
                 again=wish.again,
                 extended_uu=wish.extended_uu,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliance.client import PumpClient, PumpError, Refused, Review, new_request_id
+from appliance.client import PumpClient, PumpError, Refused, Review, Snapshot, new_request_id
+from appliance.client.messages import Speed
 from appliance.client.words import NS_PER_S, in_words
 from ui.presenters import numbers
 from ui.presenters.amount import Row
@@ -48,6 +49,7 @@ class Wish:
     duration_s: int = 0
     token: str = ""
     again: bool = False
+    speed: Speed = "normal"
 
 
 class ReviewPresenter(Presenter):
@@ -70,6 +72,7 @@ class ReviewPresenter(Presenter):
             _whole(words.get("amount_uu")),
             _whole(words.get("extended_uu")),
             _whole(words.get("extended_s")),
+            speed=_speed(self.desk.state.live),
         )
         self.review, self._against, self._again, self._let_go = None, (), False, False
         wish = self.wish
@@ -78,6 +81,7 @@ class ReviewPresenter(Presenter):
             return pump.review(
                 wish.request_id,
                 wish.amount_uu,
+                wish.speed,
                 extended_uu=wish.extended_uu,
                 extended_s=wish.extended_s,
             )
@@ -193,8 +197,20 @@ class ReviewPresenter(Presenter):
                 review.duration_s,
                 review.token,
                 self._again,
+                wish.speed,
             ),
         )
+
+
+def _speed(snapshot: Snapshot | None) -> Speed:
+    """Return the speed that somebody chose for boluses; the usual one where nobody did."""
+    chosen = snapshot.preferences.get("speed") if snapshot is not None else None
+    match chosen:
+        case "slow":
+            return "slow"
+        case "fast":
+            return "fast"
+    return "normal"
 
 
 def _whole(value: object) -> int:

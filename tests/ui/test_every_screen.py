@@ -10,6 +10,7 @@ from geometry import box_of, confirms, faults_of, share_area
 from touch import Finger, Hands, frames, kiosk_on
 
 from appliance.client import Refused
+from appliance.client.messages import PreferencesSetParams
 from ui.panels import PANELS
 from ui.screens import SCREENS
 from ui.widgets import HoldButton, Key
@@ -18,6 +19,8 @@ from ui.words import words
 
 FORCED = {"alarm", "no_contact", "inhibited"}
 """Shown by the pump's state alone; each has a test of its own."""
+DEEP = {"name"}
+"""Behind more taps than the walk makes on one screen: test_therapy.py types there."""
 MOST_TAPS = 260
 MOST_OF_A_SCREEN = 14
 """A list of zones has hundreds of rows that are all of one kind."""
@@ -172,11 +175,15 @@ def test_every_screen_is_whole_and_every_target_is_9_mm(
             hands.tap("STOP")
             hands.sees_screen("stopped")
             crawler.way["stopped"] = [("home", "STOP")]
-            hands.sees_text("Everything is stopped" if language == "en" else "Alles ist gestoppt")
+            hands.sees(lambda: hands.kiosk.last_stop and hands.kiosk.last_stop.answered, "it stops")
             crawler.look()
     finally:
+        with rested.pump() as pump:  # a tap has chosen another language
+            pump.set_preferences(PreferencesSetParams(language="en"))
         words.use("en")
     said = [f"{screen}: {fault}" for screen, found in crawler.faults.items() for fault in found]
     said += crawler.under_the_finger
-    said += [f"{screen} is not reached" for screen in set(SCREENS) - set(crawler.way) - FORCED]
+    said += [
+        f"{screen} is not reached" for screen in set(SCREENS) - set(crawler.way) - FORCED - DEEP
+    ]
     assert not said, "\n".join(said)

@@ -318,10 +318,11 @@ def test_sr_49_every_alarm_tells_a_person_what_it_is_and_what_to_do(code: AlarmC
         assert re.fullmatch(r"[A-Z].*[^ ]", sentence)
         assert len(sentence) <= 100
     # A HIGH alarm means that delivery stopped, and the way back is always told. Two are HIGH for
-    # what they say, while delivery goes on; a suspension by glucose has a way back of its own.
+    # what they say, while delivery goes on; heat stops it as MEDIUM (SR-61), and a suspension by
+    # glucose, which is LOW, has a way back of its own.
     goes_on = {AlarmCode.RECORD_DAMAGED, AlarmCode.URGENT_LOW_GLUCOSE}
     stops = (kind.priority is Priority.HIGH and code not in goes_on) or (
-        code is AlarmCode.BASAL_SUSPENDED
+        code in {AlarmCode.TOO_HOT, AlarmCode.BASAL_SUSPENDED}
     )
     assert any("resume" in sentence for sentence in kind.what_to_do) == stops
 

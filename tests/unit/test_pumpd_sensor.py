@@ -49,11 +49,13 @@ class Room:
         self.sensor = Sensor()
         self.builds = 0
         self.flags: int | None = None
+        self.warmth: tuple[int | None, int] = (45, 0)
+        self.boards: list[m.Board] = []
         self.said: queue.Queue[Any] = queue.Queue()
         self.thread = SensorThread(
             self.build,
             THRESHOLD_MN,
-            lambda *events: self.said.put(events),
+            self.tell,
             lambda: self.said.put("stop"),
             lambda error: self.said.put(error),
         )
@@ -61,7 +63,11 @@ class Room:
     def build(self) -> ForceSource:
         self.builds += 1
         feedback = None if self.flags is None else lambda: self.flags
-        return ForceSource(self.sensor, feedback, Pins())
+        return ForceSource(self.sensor, feedback, Pins(), lambda: self.warmth)
+
+    def tell(self, *events: Any) -> None:
+        self.boards += [one for one in events if isinstance(one, m.Board)]
+        self.said.put(tuple(one for one in events if not isinstance(one, m.Board)))
 
     def hears(self) -> Any:
         return self.said.get(timeout=LIMIT_S)
@@ -115,6 +121,16 @@ def test_force_and_feedback_are_one_wake_of_the_engine(room: Room) -> None:
     room.flags = 3
     room.thread.start()
     assert room.hears() == (m.Force(1_000), m.Feedback(3))
+
+
+def test_sr_61_the_boards_warmth_is_told_at_first_and_when_it_changes(room: Room) -> None:
+    room.thread.look_every(LONG_MS)
+    room.thread.start()
+    room.hears()
+    room.looks_again(LONG_MS - 1)
+    room.warmth = (81, 0)
+    room.looks_again(LONG_MS - 2)
+    assert room.boards == [m.Board(45, 0), m.Board(81, 0)]
 
 
 def test_f58_a_sensor_that_fails_for_a_second_is_built_anew(room: Room) -> None:

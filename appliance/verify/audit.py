@@ -134,6 +134,8 @@ class _Auditor:
             elif row.kind == "closed":
                 self._ends[row.body["request_id"]] = row
         self._ends_ns = sorted(end.at_ns for end in self._ends.values())
+        self._end_seqs = sorted(end.seq for end in self._ends.values())
+        self._start_seqs = sorted(start.seq for start in self._starts.values())
 
     def _fault(self, text: str) -> None:
         if len(self.found.faults) < _MOST:
@@ -359,7 +361,8 @@ class _Auditor:
             if maximum > programmed + (body["certainty"] != "exact"):
                 self._fault(f"SR-19: {key} gave up to {maximum} of {programmed} steps")
             by_amount = start.body["programmed_uu"] * truth.ratio_steps // truth.ratio_uu
-            if programmed > by_amount + truth.quantum_steps:  # with the carry of what came before
+            most = by_amount + self._left_before(start) * truth.quantum_steps
+            if programmed > most:
                 self._fault(f"SR-18: {key} is {programmed} steps, its amount {by_amount}")
             done = body["outcome"] == "done" and start.body["dose"] != "rewind"
             if done and confirmed != programmed:
@@ -374,6 +377,18 @@ class _Auditor:
             beside = bisect_right(ends_ns, end.at_ns) - bisect_left(ends_ns, start.at_ns)
             if gave > asked // (truth.ratio_uu * _HOUR) + 1 + (1 + beside) * truth.quantum_steps:
                 self._fault(f"SR-23: {key} gave {gave} steps in {span_ns // _S} s")
+
+    def _left_before(self, start: _Row) -> int:
+        """Return how many steps a dose may have beyond its amount: the carry that it takes over.
+
+        The dose planned last took all there was, and left less than a step. Each that has ended
+        since has given back less than a step of its own: doses beside each other leave more than
+        one step together.
+        """
+        at = bisect_left(self._start_seqs, start.seq)
+        last = self._start_seqs[at - 1] if at else 0
+        ended = bisect_left(self._end_seqs, start.seq) - bisect_left(self._end_seqs, last)
+        return max(1, ended)
 
     # ------------------------------------------------------------------ basal by the clock
 

@@ -138,6 +138,8 @@ def lower(body: dict[str, Any]) -> None:
         ("intent", {"dose": "extended"}, lambda body: body.update(duration_s=60), "takes 60 s"),
         ("intent", {"dose": "bolus"}, lambda body: body.update(programmed_uu=1), "SR-05"),
         ("count", {}, lambda body: body.update(maximum_steps=0), "could have"),
+        ("intent", {"dose": "bolus"}, lambda body: body.update(
+            programmed_steps=body["programmed_steps"] + 3), "SR-18"),
     ],
 )  # fmt: skip
 def test_a_ledger_in_which_one_thing_is_wrong_is_found(

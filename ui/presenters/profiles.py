@@ -35,7 +35,9 @@ class ProfilesView(View):
 
 
 def total_uu(segments: Sequence[SegmentShown | Piece]) -> int:
-    """Return what a day of 24 hours asks for, rounded down to a microunit."""
+    """Return what a day asks for, rounded down to a microunit; 0 before they are read."""
+    if not segments:
+        return 0
     ends = [one.start_min_of_day for one in segments[1:]] + [MIN_PER_DAY]
     return (
         sum(

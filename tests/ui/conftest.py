@@ -6,12 +6,18 @@ from pathlib import Path
 
 import pytest
 from demo_harness import RunningDemo, wait_for
+from reruns import HostWatch, Reruns
 from touch import Hands, kiosk_on
 
 from appliance.client import NoPump, OutcomeUnknown, PumpFailed, Refused, new_request_id
 
 SPEED = 10
 """Boluses and intervals pass ten times as fast; fingers, contact and beats do not."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have what a standing computer took the ground from run again, as with the other programs."""
+    config.pluginmanager.register(Reruns(Path(__file__).parent, HostWatch()), "reruns-ui")
 
 
 @pytest.fixture(scope="session")

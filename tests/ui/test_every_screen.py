@@ -152,7 +152,7 @@ class Crawler:
 @pytest.mark.parametrize(
     ("panel", "language"),
     [
-        ("7-inch", "en"),
+        pytest.param("7-inch", "en", marks=pytest.mark.full),
         pytest.param("5-inch-portrait", "de", marks=pytest.mark.full),
         pytest.param("7-inch", "de", marks=pytest.mark.full),
         pytest.param("7-inch-portrait", "en", marks=pytest.mark.full),

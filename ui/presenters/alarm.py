@@ -55,16 +55,36 @@ class AlarmPresenter(Presenter):
         self._answering: int | None = None
         self._against = ""
         self._dose = ""
+        self._ask_again = False
 
     def entered(self, **_: object) -> None:
         """Ask what became of the bolus that was seen last: an alarm may have ended it."""
         self._dose = ""
+        self._ask()
+
+    def left(self) -> None:
+        """Forget: another screen is shown."""
+        self._ask_again = False
+
+    def idle(self, idle_s: float) -> None:
+        """Ask once more about a bolus whose end was not in the record yet, once it has ended."""
+        super().idle(idle_s)
+        snapshot = self.desk.state.live
+        if self._ask_again and snapshot is not None and snapshot.bolus is None:
+            self._ask()
+
+    def _ask(self) -> None:
+        self._ask_again = False
         request_id = self.desk.last_bolus_id
         if request_id:
             self.desk.pump.ask(lambda pump: pump.lookup(request_id), self._found, self._failed)
 
     def _found(self, dose: Dose | None) -> None:
-        if dose is not None and dose.outcome not in (None, "open", "done"):
+        if dose is None:
+            return
+        if any(part.running for part in dose.parts):
+            self._ask_again = True
+        elif dose.outcome != "done":
             self._dose = "\n".join(account(part) for part in dose.parts)
 
     def view(self) -> AlarmView:

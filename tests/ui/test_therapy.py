@@ -202,6 +202,7 @@ def test_a_quick_bolus_counts_in_steps_and_delivers_what_was_counted(
     assert (dose.programmed_uu, dose.complete) == (300_000, True)
 
 
+@pytest.mark.full
 def test_a_profile_is_copied_edited_doubted_kept_and_used_and_nothing_before_its_hold(
     hands: Hands, rested: RunningDemo
 ) -> None:

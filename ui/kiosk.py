@@ -84,6 +84,8 @@ class Kiosk:
         self._beat.cancel()
         self._looking.cancel()
         self._link.close()
+        words.leave(self.redraw)
+        theme.unbind(dark=self._coloured)
 
     # --- the desk -----------------------------------------------------------------------------
 

@@ -37,12 +37,16 @@ class Words:
         else:
             self._catalogue = gettext.translation(DOMAIN, LOCALE, [language])
         self.language = language
-        for listener in self._listeners:
+        for listener in tuple(self._listeners):
             listener()
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Have ``listener`` called after each change."""
         self._listeners.append(listener)
+
+    def leave(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` no more."""
+        self._listeners.remove(listener)
 
     def text(self, message: str) -> str:
         """Return ``message`` in the language in use; an empty one stays empty."""

@@ -44,6 +44,8 @@ def rested(demo: RunningDemo) -> RunningDemo:
             if pump.status().bolus is not None:
                 pump.stop("bolus")
             pump.acknowledge(None)
+            with suppress(Refused):
+                pump.rearm()  # tests of faults are alarm after alarm
             if pump.status().state == "running" or pump.resume() == "running":
                 # Two boluses keep their distance: what is begun now is not refused for that.
                 return pump.review(new_request_id(), 110_000).token is not None

@@ -3,6 +3,7 @@
 import os
 import signal
 
+import pytest
 from demo_harness import RunningDemo, wait_for
 from touch import Hands
 
@@ -231,6 +232,7 @@ def test_no_contact_with_a_frozen_pump_is_drawn_within_two_seconds(
     rested.recover()
 
 
+@pytest.mark.full
 def test_an_alarm_from_a_blocked_line_takes_the_screen_and_says_what_went_out(
     hands: Hands, rested: RunningDemo
 ) -> None:

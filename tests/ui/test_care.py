@@ -18,6 +18,8 @@ from ui.widgets import HoldButton, RowList
 from ui.widgets.buttons import Touchable
 from ui.words import words
 
+pytestmark = pytest.mark.full
+
 SPEED = 3
 PIN = "271828"
 

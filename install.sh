@@ -28,7 +28,7 @@ Benchpump, an insulin pump for the bench: water and test fluid only, not a medic
         --fresh         both commands above in a bare Debian 12, as root and as an ordinary user
                         (as root; it makes the bare system itself)
         --vm            installation, power cuts and all that concerns systemd, in a whole Debian 12
-                        and 13 under QEMU (as root; it makes the disks itself)
+                        and 13 under QEMU (as root; it makes the disks itself); not part of --full
         other words go to pytest: ./install.sh test -k bolus
 
   sudo ./install.sh [--dry-run] [--yes] [--headless] [--bench] [--from DIR] [--user NAME]
@@ -149,7 +149,7 @@ missing_packages() { # missing_packages base|test|full|vm: what Debian calls wha
     command -v spin >/dev/null || packages+=(spin)
     command -v gcc >/dev/null || packages+=(gcc libc6-dev) # spin's checkers are C programs
   fi
-  if [[ $1 == full || $1 == vm ]]; then
+  if [[ $1 == vm ]]; then
     command -v qemu-system-x86_64 >/dev/null || packages+=(qemu-system-x86)
     command -v qemu-img >/dev/null || packages+=(qemu-utils)
     command -v mmdebstrap >/dev/null || packages+=(mmdebstrap)

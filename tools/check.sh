@@ -104,7 +104,6 @@ else
   # One window a process, so no workers inside; a window beside busy tests would measure lateness.
   [[ ! -d tests/ui ]] || stage touchscreen tests "$@" tests/ui
   [[ ! -d tests/system ]] || stage programs tests "$@" tests/system
-  [[ -z $full ]] || stage machine tests "$@" tests/vm
 fi
 
 # Which requirement is proved by which test: only where all of them ran.

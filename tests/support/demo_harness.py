@@ -184,6 +184,7 @@ class RunningDemo:
 
     def recover(self) -> None:
         """Acknowledge every alarm and resume, as a person would; wait until it runs."""
+        last: list[object] = []
 
         def resumed() -> bool:
             try:
@@ -192,14 +193,19 @@ class RunningDemo:
                     try:
                         return pump.resume() == "running"
                     except Refused as refused:
+                        last[:] = refused.reasons
                         if [one.code for one in refused.reasons] != ["locked"]:
                             return False
                         pump.rearm()  # blow after blow is what a campaign is
                         return False
-            except (NoPump, OutcomeUnknown, PumpFailed, Refused):
+            except (NoPump, OutcomeUnknown, PumpFailed, Refused) as failed:
+                last[:] = [failed]
                 return False
 
-        wait_for(resumed, "the pump resumes", READY_S)
+        try:
+            wait_for(resumed, "the pump resumes", READY_S)
+        except pytest.fail.Exception as late:
+            pytest.fail(f"{late}; it said last: {last}")
 
     def settle(self) -> None:
         """Wait until nothing is delivered and every lease is closed."""

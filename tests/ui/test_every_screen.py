@@ -2,14 +2,14 @@
 
 import time
 from collections import deque
-from contextlib import suppress
+from collections.abc import Iterator
 
 import pytest
 from demo_harness import RunningDemo
 from geometry import box_of, confirms, faults_of, share_area
 from touch import Finger, Hands, frames, kiosk_on
+from ui_pump import a_demo, put_right
 
-from appliance.client import Refused
 from appliance.client.messages import PreferencesSetParams
 from ui.panels import PANELS
 from ui.screens import SCREENS
@@ -108,13 +108,12 @@ class Crawler:
 
     def home(self) -> None:
         """Put right what the taps have done to the pump, and go to the first screen."""
+        frames()
         with self.demo.pump() as pump:
-            if pump.alarms():
-                pump.acknowledge(None)
-            if pump.status().state != "running":
-                with suppress(Refused):
-                    pump.resume()
-        self.hands.sees(lambda: self.hands.screen() not in FORCED, "no alarm stands")
+            status = pump.status()
+        if status.alarms or status.state != "running" or self.hands.screen() in FORCED:
+            put_right(self.demo)
+            self.hands.sees(lambda: self.hands.screen() not in FORCED, "no alarm stands")
         self.hands.kiosk.go("home")
         self.hands.settles()
 
@@ -147,6 +146,13 @@ class Crawler:
             self.type_something()
             self.take(step)
         return self.hands.screen() == screen
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
+    """A pump of its own: whatever can be tapped is, up to another profile."""
+    with a_demo(tmp_path_factory.mktemp("walked") / "demo") as running:
+        yield running
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,6 @@ from ui.panels import PANELS
 from ui.presenters.draft import Draft, Piece
 from ui.widgets import HoldButton, RowList
 
-pytestmark = pytest.mark.full
-
 Box = tuple[float, float, float, float]
 
 

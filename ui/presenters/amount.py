@@ -32,6 +32,8 @@ class AmountView(View):
     rows: tuple[Row, ...] = ()
     message: str = ""
     calculator: str = ""
+    calculator_short: str = ""
+    """The same, where there is little room."""
 
 
 class AmountPresenter(Presenter):
@@ -93,6 +95,7 @@ class AmountPresenter(Presenter):
             ),
             message=message,
             calculator=_("Work it out from a meal"),
+            calculator_short=_("From a meal"),
         )
 
     def _extend(self, *, good: bool) -> tuple[FootItem, ...]:

@@ -17,6 +17,8 @@ class BarItem:
     caption: str
     value: str
     tone: str = "text"
+    spare: bool = False
+    """Whether its caption gives way where the bar is too narrow for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,6 @@ def bar_view(state: State, title: str, *, entry_off: bool = False) -> BarView:
     clock = snapshot.clock
     time = numbers.clock(clock.utc_ns, clock.offset_s) if clock is not None else "--:--"
     items = []
-    if entry_off:
-        items.append(BarItem("", _("Entry is off: a touch is stuck"), "high"))
     if snapshot.speed != 1:
         items.append(BarItem(_("Simulated time"), f"×{snapshot.speed}", "bench"))
     if snapshot.bolus is not None:
@@ -52,10 +52,12 @@ def bar_view(state: State, title: str, *, entry_off: bool = False) -> BarView:
     reservoir = numbers.whole_units(snapshot.reservoir_uu)
     if snapshot.reservoir_h is not None:
         reservoir += "  " + numbers.age(snapshot.reservoir_h * 3_600)
-    items.append(BarItem(_("Reservoir"), reservoir))
+    items.append(BarItem(_("Reservoir"), reservoir, spare=True))
     battery = snapshot.raw.get("battery")
     if isinstance(battery, dict) and isinstance(battery.get("percent"), int):
         items.append(BarItem(_("Battery"), f"{battery['percent']}%"))
     low = [one for one in unanswered(snapshot) if one.priority == LOW]
     strip = words.of_the_pump(low[0].name) if low else ""
+    if entry_off:  # it says why no key answers, which no title does
+        return BarView(time, _("Entry is off: a touch is stuck"), "high", tuple(items))
     return BarView(time, title, "text", tuple(items), strip)

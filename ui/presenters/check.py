@@ -53,7 +53,7 @@ class CheckPresenter(Presenter):
         lit = self.desk.now_s() < self._lit_until_s
         if self._asked:
             foot = (
-                FootItem("missing", _("Something was missing"), enabled=not lit),
+                FootItem("missing", _("Not all of it"), enabled=not lit),
                 FootItem("seen", _("All seen and heard"), "primary", enabled=not lit),
             )
             headline = _("Look and listen") if lit else _("Were all of them there?")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kivy.core.text import Label as CoreLabel
 from kivy.properties import ColorProperty, ListProperty, ObjectProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
 
@@ -29,6 +30,10 @@ class StatusBar(BoxLayout):
 
     __events__ = ("on_strip",)
 
+    def __init__(self, **words: object) -> None:
+        super().__init__(**words)
+        self.bind(width=self._captions)
+
     def on_view(self, _: object, view: BarView) -> None:
         """Show another view."""
         self.ids.time.text = view.time
@@ -44,8 +49,20 @@ class StatusBar(BoxLayout):
         while len(items.children) < len(view.items):
             items.add_widget(BarText())
         for widget, item in zip(reversed(items.children), view.items, strict=True):
-            widget.caption, widget.value = item.caption, item.value
-            widget.tone = theme.colour(item.tone)
+            widget.value, widget.tone = item.value, theme.colour(item.tone)
+        self._captions()
+
+    def _captions(self, *_: object) -> None:
+        """Show every caption where there is room for all, else those that do not give way."""
+        if self.view is None:
+            return
+        items = self.ids.glance
+        room = self.width - self.padding[0] - self.padding[2] - items.spacing * len(items.children)
+        words = "".join(item.caption + item.value for item in self.view.items)
+        measured = CoreLabel(font_name=theme.medium, font_size=theme.bar_type)
+        narrow = theme.portrait and measured.get_extents(words)[0] > room
+        for widget, item in zip(reversed(items.children), self.view.items, strict=True):
+            widget.caption = "" if narrow and item.spare else item.caption
 
     def on_strip(self) -> None:
         """Have the strip of a low alarm touched."""

@@ -161,7 +161,7 @@ missing_packages() { # missing_packages base|test|full|vm: what Debian calls wha
     command -v unshare >/dev/null || packages+=(util-linux)
     command -v cc >/dev/null || packages+=(gcc libc6-dev)
     command -v spin >/dev/null || packages+=(spin)
-    command -v mosquitto >/dev/null || packages+=(mosquitto)
+    [[ -x /usr/sbin/mosquitto ]] || command -v mosquitto >/dev/null || packages+=(mosquitto)
     command -v prometheus >/dev/null || packages+=(prometheus)
     command -v systemd-analyze >/dev/null || packages+=(systemd)
   fi

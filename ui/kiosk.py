@@ -177,7 +177,9 @@ class Kiosk:
         state = self.state
         if state.contact and now_s() - state.heard_s > SILENT_S:
             self._set(replace(state, lost="no word from the pump"))
-        if self.frame.stuck.is_stuck(now_s()) != self._entry_off:
+        stuck = self.frame.stuck.stuck(now_s())
+        self._link.tell_stuck(stuck)
+        if (stuck != "no") != self._entry_off:
             self.redraw()
         self._dim()
         self.page.presenter.idle(now_s() - self.frame.touched_s)

@@ -375,6 +375,18 @@ class LedgerReportParams(Params):
     text: Annotated[str, Field(min_length=1, max_length=400)]
 
 
+TouchStuck = Literal["no", "held", "repeats"]
+
+
+class TouchReportParams(Params):
+    """Say whether a touchscreen takes no entry: a touch is held, or a key repeats (SR-11).
+
+    It holds until the same connection says otherwise, or has gone.
+    """
+
+    stuck: TouchStuck
+
+
 class GlucoseEnterParams(Params):
     """Enter a fingerstick of now. The same id is the same fingerstick."""
 
@@ -528,6 +540,7 @@ PUMP_METHODS: tuple[Method, ...] = (
     Method("glucose.snooze", GlucoseSnoozeParams, Role.OPERATE, changes=True),
     Method("glucose.resume", Nothing, Role.OPERATE, changes=True),
     Method("heartbeat", Nothing, Role.OPERATE),
+    Method("touch.report", TouchReportParams, Role.OPERATE, changes=True),
 )
 """The verbs of ``pumpd``'s socket, after ``hello``."""
 

@@ -921,7 +921,10 @@ COLUMNS: Mapping[str, str] = {
 
 
 class HistoryRow(Result):
-    """One thing that happened. A dose has amounts; anything else has ``text``."""
+    """One thing that happened. A dose has amounts; anything else has ``text``.
+
+    ``correction_uu`` of a bolus and ``carbs_g`` are what somebody said it is for.
+    """
 
     seq: int
     id: str
@@ -937,6 +940,8 @@ class HistoryRow(Result):
     outcome: str | None = None
     why: str | None = None
     text: str | None = None
+    correction_uu: int = 0
+    carbs_g: int = 0
     leases: list[dict[str, Any]] = Field(default_factory=list)
     leases_complete: bool = True
 

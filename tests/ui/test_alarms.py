@@ -62,3 +62,84 @@ def test_sr_11_a_key_that_repeats_without_end_raises_it_too_and_stop_still_stops
     hands.later(CALM_S + 0.1)
     frames(2)
     hands.sees(lambda: not texts(), "it has gone with its cause")
+
+
+def answer_all(hands: Hands) -> None:
+    """Touch "I have seen it" until no alarm has the screen."""
+    while hands.screen() == "alarm":
+        hands.settles()
+        number = hands.kiosk.page.view.number
+        hands.tap("I have seen it")
+        hands.sees(
+            lambda number=number: (
+                hands.screen() != "alarm" or hands.kiosk.page.view.number != number
+            ),
+            "it is answered",
+        )
+
+
+def test_sr_50_a_pause_of_the_sound_counts_down_on_the_screen(
+    hands: Hands, rested: RunningDemo
+) -> None:
+    rested.bench("inject", name="driver_fault")
+    hands.sees_screen("alarm", 40)
+    hands.settles()
+    hands.sees(lambda: hands.kiosk.page.view.pausable, "it sounds")
+    hands.tap("pause")
+    hands.sees_text("Sound paused, ")
+
+    def left_s() -> int:
+        return int(hands.kiosk.page.view.pause.split("paused, ")[1].split()[0])
+
+    first_s = hands.sees(left_s, "the seconds left")
+    assert 100 <= first_s <= 120
+    hands.sees(lambda: left_s() < first_s, "they count down")
+    rested.bench("clear", name="all")
+    answer_all(hands)
+
+
+def test_sr_27_a_locked_pump_is_rearmed_and_resumed_by_touch(
+    hands: Hands, rested: RunningDemo
+) -> None:
+    def is_faulted() -> bool:
+        return rested.status().state == "faulted"
+
+    for blow in range(3):
+        rested.bench("inject", name="driver_fault")
+        wait_for(is_faulted, "the alarm has stopped delivery", 40)
+        rested.bench("clear", name="all")
+        if rested.status().raw["locked"]:
+            break
+        rested.recover()
+        assert blow < 2
+    hands.sees_screen("alarm")
+    texts = set()
+    while hands.screen() == "alarm":
+        texts |= set(hands.texts())
+        answer = hands.kiosk.page.view.number
+        hands.settles()
+        hands.tap("I have seen it")
+        hands.sees(
+            lambda answer=answer: (
+                hands.screen() != "alarm" or hands.kiosk.page.view.number != answer
+            ),
+            "it is answered",
+        )
+    assert any("I have seen it, then Basal, then Re-arm, then Resume." in one for one in texts)
+    assert not any("pumpctl" in one for one in texts)
+    hands.kiosk.go("home")
+    hands.settles()
+    hands.tap("basal")
+    hands.sees_screen("basal")
+    hands.settles()
+    hands.sees_text("find out why, then re-arm")
+    hands.tap("resume")
+    assert rested.status().state == "faulted", "it waits for the re-arming"
+    hands.settles()
+    hands.tap("rearm")
+    hands.sees_text("Re-armed")
+    hands.sees(lambda: hands.button("resume").enabled, "it can be resumed")
+    hands.settles()
+    hands.tap("resume")
+    hands.sees(lambda: rested.status().state == "running", "basal is delivered again", 40)
+    rested.bounds_hold()

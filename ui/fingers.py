@@ -100,6 +100,10 @@ class StuckWatch:
         if len(presses) > REPEATS_PER_MIN:
             self._stuck_since_s, self._cause = now_s, "repeats"
 
+    def flooded(self, now_s: float) -> None:
+        """Note that more touches came than a hand can make: these are no fingers (F37, F38)."""
+        self._stuck_since_s, self._cause = now_s, "repeats"
+
     def is_stuck(self, now_s: float) -> bool:
         """Return whether entry is off: from a stuck touch until all has been calm."""
         return self.stuck(now_s) != "no"

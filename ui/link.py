@@ -112,6 +112,7 @@ class Link:
         bench = BenchClient(places.bench_socket)
         self._bench: Worker[BenchClient] = Worker("bench", bench, post)
         self._stuck: TouchStuck = "no"
+        self._beat_due = threading.Event()
         self._watch = threading.Thread(target=self._watched, name="watch", daemon=True)
         self._bell_in, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -138,10 +139,11 @@ class Link:
 
     def beat(self) -> None:
         """Send a heartbeat. The screen's own clock calls this: one that hangs falls silent."""
+        self._beat_due.set()
         self._ring()
 
     def tell_stuck(self, stuck: TouchStuck) -> None:
-        """Have the pump know whether a touch is stuck: what is new goes with a heartbeat."""
+        """Have the pump know whether a touch is stuck, on the connection of the heartbeat."""
         if stuck != self._stuck:
             self._stuck = stuck
             self._ring()
@@ -211,7 +213,9 @@ class Link:
             if self._bell_in in ready:
                 os.read(self._bell_in, 4096)
                 if "operate" in roles and not self._ending.is_set():
-                    pump.heartbeat()
+                    if self._beat_due.is_set():
+                        self._beat_due.clear()
+                        pump.heartbeat()
                     if (stuck := self._stuck) != told:
                         pump.report_touch(stuck)
                         told = stuck

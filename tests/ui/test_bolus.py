@@ -3,10 +3,13 @@
 import os
 import signal
 
+import pytest
 from demo_harness import RunningDemo, wait_for
-from touch import Hands
+from kivy.base import EventLoop
+from touch import Flood, Hands, frames, kiosk_on
 
 from appliance.client import HistoryRow, KeeperClient, new_request_id
+from ui.app import calm_input
 from ui.presenters.numbers import units
 
 
@@ -355,3 +358,46 @@ def test_sr_59_f14_a_screen_that_hangs_stops_beating_and_the_bolus_ends(
     wait_for(ended, "the bolus ends", 10, every_s=0.2)
     hands.sees_screen("alarm")
     assert hands.reads("Bolus stopped: nobody could have")
+
+
+def test_f42_a_display_that_is_unplugged_lets_nobody_stop_so_the_bolus_ends(
+    rested: RunningDemo,
+) -> None:
+    plugged = [True]
+    with kiosk_on(rested.places, is_seen=lambda: plugged[0]) as hands:
+        hands.sees_screen("home")
+        hands.settles()
+        review(hands, "3.2")
+        request_id = confirm(hands)
+        hands.sees(lambda: hands.kiosk.page.view.share > 0.02, "it delivers")
+        plugged[0] = False
+        hands.sees_screen("alarm")
+        assert hands.reads("Bolus stopped: nobody could have")
+        with rested.pump() as pump:
+            dose = pump.lookup(request_id)
+        assert dose is not None
+        assert (dose.outcome, dose.certainty) == ("stopped", "exact")
+
+
+def test_f37_stop_ends_a_bolus_in_a_flood_of_touches(
+    hands: Hands, rested: RunningDemo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    review(hands, "2.3")
+    request_id = confirm(hands)
+    hands.sees(lambda: hands.kiosk.page.view.share > 0.02, "it delivers")
+    hands.settles()
+    monkeypatch.setattr(EventLoop, "dispatch_input", calm_input(hands.kiosk.frame))
+    flood = Flood(10_000 // 30, hands.button("STOP"), ends=True)
+    with flood.rages():
+        frames(30)
+        assert hands.kiosk.last_stop is None
+        flood.on_stop = True
+        frames()
+        assert hands.kiosk.last_stop is not None, "in the frame that read it"
+        hands.sees_text("Everything is stopped")
+    with rested.pump() as pump:
+        dose = pump.lookup(request_id)
+        assert "A23" in [one.code for one in pump.alarms()], "and the flood is told"
+    assert dose is not None
+    assert dose.outcome == "stopped"
+    rested.bounds_hold()

@@ -231,6 +231,7 @@ def test_history_says_what_a_bolus_was_worked_out_for(hands: Hands, rested: Runn
     hands.sees_text("Given for")
 
 
+@pytest.mark.full
 def test_an_amount_that_was_changed_keeps_its_carbs_and_corrects_no_more_than_it_is(
     hands: Hands, rested: RunningDemo
 ) -> None:
@@ -379,6 +380,7 @@ def test_f42_a_display_that_is_unplugged_lets_nobody_stop_so_the_bolus_ends(
         assert (dose.outcome, dose.certainty) == ("stopped", "exact")
 
 
+@pytest.mark.full
 def test_f37_stop_ends_a_bolus_in_a_flood_of_touches(
     hands: Hands, rested: RunningDemo, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -189,7 +189,7 @@ def test_a_preset_of_temporary_basal_is_kept_used_and_taken_away_by_touch(
     types(hands, "130")
     tap(hands, "lasts")
     types(hands, "130")
-    goes(hands, "presets", "choose")
+    goes(hands, "Presets", "choose")
     row(hands, "keep")
     hands.sees_screen("name")
     hands.settles()
@@ -203,11 +203,11 @@ def test_a_preset_of_temporary_basal_is_kept_used_and_taken_away_by_touch(
     hands.sees_screen("temp")
     hands.settles()
     types(hands, "777")  # something else stands there: the preset replaces it
-    goes(hands, "presets", "choose")
+    goes(hands, "Presets", "choose")
     row(hands, "preset Gym")
     hands.sees_screen("temp")
     assert [one.digits for one in hands.kiosk.page.view.fields] == ["130", "1:30"]
-    goes(hands, "presets", "choose")
+    goes(hands, "Presets", "choose")
     row(hands, "take_away")
     hands.sees(lambda: hands.kiosk.page.view.title == "Take one away", "which one")
     row(hands, "preset Gym")

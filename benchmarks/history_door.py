@@ -17,7 +17,7 @@ from typing import Any
 from appliance import __version__
 from appliance.adapters.clock import SystemClock, real_monotonic_ns
 from appliance.adapters.server import Server, roles_by_uid
-from appliance.client.messages import KEEPER_METHODS
+from appliance.client.messages import KEEPER_METHODS, Role
 from appliance.keeper.__main__ import Desk
 from appliance.keeper.history import History
 from appliance.keeper.rollup import Rollup
@@ -42,7 +42,7 @@ def main(ledger: Path, door: Path) -> int:
         server = Server(
             door,
             KEEPER_METHODS,
-            roles=roles_by_uid({}, os.geteuid()),
+            roles=roles_by_uid({Role.OBSERVE: ()}, os.geteuid()),
             handler=desk,
             now_ns=real_monotonic_ns,
             hello=hello,

@@ -60,6 +60,7 @@ def said(program: subprocess.Popen[bytes]) -> dict[str, Any]:
     return dict(json.loads(out))
 
 
+@pytest.mark.full  # five programs with a window each
 @pytest.mark.timeout(150)
 def test_f41_sr_12_no_locale_and_no_missing_font_changes_a_digit_or_a_pixel(
     locales: Path, tmp_path: Path

@@ -20,8 +20,8 @@ from appliance.client import Places
 from ui.environment import prepare
 from ui.panels import PANELS
 
-_DRAG_FRAMES = 6
-_THROWN_FRAMES = 14
+_DRAG_FRAMES = 4
+_THROWN_FRAMES = 10
 _PART = 0.8
 
 

@@ -61,6 +61,7 @@ CREATE TABLE readings (
     mg_dl INTEGER NOT NULL, finger INTEGER NOT NULL, source TEXT NOT NULL
 ) STRICT;
 CREATE INDEX readings_utc ON readings (utc_ns, finger, mg_dl, offset_s);
+CREATE INDEX readings_finger ON readings (utc_ns) WHERE finger = 1;
 CREATE TABLE doses (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, utc_ns INTEGER NOT NULL,
     offset_s INTEGER NOT NULL, end_utc_ns INTEGER, end_seq INTEGER, rate_uu_per_h INTEGER,

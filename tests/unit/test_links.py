@@ -298,11 +298,13 @@ def endpoint(kept: Kept) -> Iterator[Prometheus]:
 
 def test_a_scrape_answers_metrics_and_nothing_else(kept: Kept, endpoint: Prometheus) -> None:
     kept.more(3)
+    finger = {"reading": "finger", "source": "finger", "id": "f", "mg_dl": 101, "age_s": 0}
+    kept.add(entry("glucose", 9_000, **finger, by="u"))
     url = f"http://127.0.0.1:{endpoint.port}"
     with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:  # noqa: S310
         assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
         text = answer.read().decode()
-    assert 'benchpump_glucose_readings_total{pump="Bench 1"} 3' in text
+    assert 'benchpump_glucose_readings_total{pump="Bench 1"} 4' in text
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(f"{url}/", timeout=5)  # noqa: S310
     with pytest.raises(BadConfiguration, match="cannot be served"):

@@ -163,7 +163,7 @@ def risks(values: Sequence[int]) -> tuple[float, float]:
 @lru_cache(maxsize=1_024)
 def risk_of(mg_dl: int) -> float:
     """Return the risk of one reading: below 0 for a low, above 0 for a high."""
-    f = 1.509 * (log(mg_dl) ** 1.084 - 5.381)
+    f: float = 1.509 * (log(mg_dl) ** 1.084 - 5.381)
     return -10 * f * f if f < 0 else 10 * f * f
 
 

@@ -568,13 +568,12 @@ def glucose_days(
         f"SELECT day, {_GLUCOSE_DAY} FROM glucose_days WHERE day BETWEEN ? AND ?",  # noqa: S608
         (from_day, until_day),
     )
-    return {
-        day: (
-            slots,
-            Tally(*sums[: len(_TALLY)], dict(zip(BANDS_MG_DL, sums[len(_TALLY) :], strict=True))),
-        )
-        for day, slots, *sums in rows
-    }
+    found: dict[int, tuple[int, Tally]] = {}
+    for day, slots, *sums in rows:
+        kept = dict(zip((*_TALLY, *BANDS_MG_DL), sums, strict=True))
+        bands = {band: kept.pop(band) for band in BANDS_MG_DL}
+        found[day] = slots, Tally(**kept, bands=bands)
+    return found
 
 
 def _set_up(db: sqlite3.Connection) -> None:

@@ -105,7 +105,7 @@ class _Order:
             extended_uu = self.amount_uu * self.table.extended_percent // 100
             extended_uu -= extended_uu % _GRID_UU
             dose |= {"extended_uu": extended_uu, "extended_s": self.over_s}
-        return dose | self.purpose
+        return {**dose, **self.purpose}
 
 
 class User:

@@ -91,6 +91,7 @@ class VirtualBench:
         lease_uu: int = 50_000,
         zone: str = "",
         start_utc_ns: int | None = None,
+        start_ns: int = 1_000 * NS_PER_S,
     ) -> None:
         """Build it, let its self-test run, and unless told otherwise set it up and start basal.
 
@@ -98,7 +99,8 @@ class VirtualBench:
         a run that much faster; doses, schedules and counts are the same. Faults need ``pace`` 1.
         With ``sensors_ms`` force sensor and alarm feedback are read as often as that; ``signals``
         is who checks light and sound at a start.
-        ``zone`` such as "Europe/Berlin" moves local time at the zone's own instants.
+        ``zone`` such as "Europe/Berlin" moves local time at the zone's own instants. ``start_ns``
+        is what the monotonic clock says at the beginning: how long the computer has been up.
         """
         table = {
             "bore_um": 8_660,
@@ -109,7 +111,7 @@ class VirtualBench:
         }
         one_shot = "present" if pace == 1 else "none"
         self._pace = pace
-        self.now_ns = 1_000 * NS_PER_S
+        self.now_ns = start_ns
         self._outages_ns = 0
         begun_utc_ns = _START_UTC_NS if start_utc_ns is None else start_utc_ns
         self._wall_offset_ns = begun_utc_ns - self.now_ns

@@ -89,6 +89,53 @@ def test_f20_a_disk_that_stalls_over_5_s_ends_the_dose_with_its_exact_part() -> 
     assert dose["confirmed_steps"] == bench.truth_steps
 
 
+def test_f07_a_record_that_hangs_for_good_holds_up_neither_stop_nor_watchdog() -> None:
+    bench = VirtualBench(basal_uu_per_h=0)
+    bench.start_bolus("5")
+    bench.run(5)
+    bench.stalled_disk = True
+    bench.run(1)
+    before, seen = bench.truth_steps, bench.snapshot()["sequence"]
+    bench.send("stop", what="all")
+    bench.run(600)
+    assert bench.truth_steps - before <= 1
+    assert not bench.plant.status(bench.plant_ns)["enable"]
+    # It has not waited for the record: it beats and publishes, and nobody has ended it.
+    assert bench.pump is not None
+    assert bench.snapshot()["sequence"] >= seen + 500
+    bench.disk_goes_on()
+    bench.run(5)
+    bounds(bench)
+    came_back(bench)
+
+
+@pytest.mark.parametrize(("held", "moves_on"), [("pump", True), ("stepper", False)])
+def test_f08_an_interpreter_that_is_held_for_a_second_changes_no_step_or_stops_it(
+    held: str, *, moves_on: bool
+) -> None:
+    bench = VirtualBench(basal_uu_per_h=0)
+    request_id = bench.start_bolus("2")
+    bench.run(5)
+    before = bench.truth_steps
+    bench.frozen.add(held)
+    bench.run(1)
+    bench.frozen.discard(held)
+    if not moves_on:
+        at_thaw = bench.truth_steps
+        assert at_thaw - before <= 1
+        assert not bench.plant.status(bench.plant_ns)["enable"]
+    bench.run(90)
+    dose = bench.dose(request_id)
+    if moves_on:
+        assert (dose["outcome"], dose["certainty"]) == ("done", "exact")
+        assert dose["confirmed_steps"] == dose["programmed_steps"] == bench.truth_steps
+    else:
+        assert (bench.state, dose["outcome"]) == ("faulted", "fault")
+        assert bench.truth_steps - at_thaw <= 1, "nothing is made up"
+    assert (bench.plant.min_gap_ns or 0) >= 1_999_000
+    bounds(bench)
+
+
 @pytest.mark.parametrize("disk", [Disk.FULL, Disk.GONE])
 def test_f17_f27_a_disk_that_fails_in_mid_bolus_stops_it_within_a_lease(disk: Disk) -> None:
     ledger = FakeLedger()

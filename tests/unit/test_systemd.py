@@ -93,6 +93,15 @@ def test_sr_58_pumpd_and_guard_have_a_watchdog_and_say_themselves_when_they_are_
     assert re.search(r"^RuntimeWatchdogSec=14s$", manager, re.M)  # a Pi's counts to 15 s
 
 
+def test_f10_where_memory_runs_out_the_keeper_and_the_screen_go_before_the_pump() -> None:
+    order = ["pump-guard", "pumpd", "pump-ui", "pump-keeper"]
+    score = {name: int(Unit(name)["Service"]["OOMScoreAdjust"]) for name in order}
+    assert sorted(order, key=score.__getitem__) == order
+    # Nearly never against what has none: -1000 is never, and would let a leak take all.
+    assert -1000 < score["pump-guard"] < score["pumpd"] <= -900
+    assert score["pump-ui"] > 0
+
+
 def test_no_end_of_another_program_ends_delivery() -> None:
     """pumpd and guard are wanted, never required, and neither waits for a clock or a network."""
     for name in UNITS:

@@ -1,0 +1,45 @@
+"""The pump that the touchscreen's tests touch: the real programs on the simulated bench."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from demo_harness import RunningDemo, wait_for
+
+from appliance.client import NoPump, OutcomeUnknown, PumpFailed, Refused, new_request_id
+
+SPEED = 10
+"""Boluses and intervals pass ten times as fast; fingers, contact and beats do not."""
+
+
+@contextmanager
+def a_demo(folder: Path) -> Iterator[RunningDemo]:
+    """Run a demo with wide limits, and stop it at the end."""
+    # No stop button: the touchscreen's heartbeat is all that lets a bolus run (SR-59).
+    edit = lambda text: text.replace("stop_button = true", "stop_button = false")  # noqa: E731
+    running = RunningDemo(folder, speed=SPEED, edit=edit)
+    try:
+        running.start()
+        running.widen()
+        yield running
+    finally:
+        running.stop()
+
+
+def put_right(demo: RunningDemo) -> None:
+    """Take away every fault, answer every alarm, end a bolus, and have the pump deliver."""
+    demo.bench("clear", name="all")
+
+    def ready() -> bool:
+        with suppress(NoPump, OutcomeUnknown, PumpFailed, Refused), demo.pump() as pump:
+            if pump.status().bolus is not None:
+                pump.stop("bolus")
+            pump.acknowledge(None)
+            with suppress(Refused):
+                pump.rearm()  # tests of faults are alarm after alarm
+            if pump.status().state == "running" or pump.resume() == "running":
+                # Two boluses keep their distance: what is begun now is not refused for that.
+                return pump.review(new_request_id(), 110_000).token is not None
+        return False
+
+    wait_for(ready, "the pump delivers", 40)

@@ -45,6 +45,7 @@ class AlarmCode(StrEnum):
     CONFIG_CHANGED = "A20"
     TOO_HOT = "A21"
     POWER_WEAK = "A22"
+    TOUCH_STUCK = "A23"
     CHANNEL_LOST = "A30"
     DELIVERY_STOPPED = "A31"
     AUTO_OFF_SOON = "A32"
@@ -175,6 +176,15 @@ TABLE: Mapping[AlarmCode, AlarmKind] = {
         Priority.MEDIUM,
         "Weak supply",
         ("Look at the computer's supply and its cable; no new bolus begins.",),
+    ),
+    AlarmCode.TOUCH_STUCK: AlarmKind(
+        Priority.LOW,
+        "A touch is stuck",
+        (
+            "Take everything off the screen and wipe it dry: entry comes back by itself.",
+            "STOP counts at every touch.",
+        ),
+        latching=False,
     ),
     AlarmCode.CHANNEL_LOST: AlarmKind(
         Priority.MEDIUM,

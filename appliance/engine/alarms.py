@@ -226,6 +226,7 @@ _CONDITIONS = frozenset(
         AlarmCode.SENSOR_FAULT,
         AlarmCode.LEDGER_FAILURE,
         AlarmCode.CHANNEL_LOST,
+        AlarmCode.TOUCH_STUCK,
         AlarmCode.URGENT_LOW_GLUCOSE,
         AlarmCode.LOW_GLUCOSE,
         AlarmCode.HIGH_GLUCOSE,

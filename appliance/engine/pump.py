@@ -19,6 +19,7 @@ from appliance.engine import recovery
 from appliance.engine.alarms import AlarmBoard
 from appliance.engine.alerts import AlertsDesk
 from appliance.engine.basal import Basal
+from appliance.engine.battery import BatteryDesk
 from appliance.engine.board import BoardDesk
 from appliance.engine.bolus import BolusDesk, record_of_rows
 from appliance.engine.book import Book
@@ -31,6 +32,7 @@ from appliance.engine.line import LineDesk
 from appliance.engine.lock import LockDesk
 from appliance.engine.messages import (
     Asked,
+    BatteryGauge,
     Board,
     Checked,
     CheckResult,
@@ -51,6 +53,7 @@ from appliance.engine.messages import (
     KillStepper,
     NotFound,
     PinDone,
+    PowerLine,
     Publish,
     Ready,
     Refused,
@@ -184,6 +187,7 @@ class Pump:
         )
         self._line = LineDesk(self._c, self._alarms, self._fault)
         self._board = BoardDesk(self._c, self._alarms, self._stop_everything)
+        self._battery = BatteryDesk(self._c, self._alarms, self._stop_everything)
         self._lock = LockDesk(self._c)
         self._cartridge = CartridgeDesk(
             self._c,
@@ -199,6 +203,7 @@ class Pump:
             self._signals,
             self._line,
             self._board,
+            self._battery,
             self._lock,
             self._cartridge,
             RemindersDesk(self._c, self._alarms),
@@ -223,6 +228,7 @@ class Pump:
             verb: answers for desk in self._desks for verb, answers in desk.verbs.items()
         }
         self._bolus.others = self._against_bolus
+        self._bolus.energy = self._battery.against_bolus_of
         self._test = SelfTest(self._c)
         self._ledger_lines = list(ledger_lines)
         self._why: list[str] = []
@@ -339,6 +345,10 @@ class Pump:
                 self._signals.hear_feedback(flags)
             case Board(temperature_c, flags):
                 self._board.hear(temperature_c, flags)
+            case BatteryGauge(percent, text):
+                self._battery.hear_gauge(percent, text)
+            case PowerLine(failing, text):
+                self._battery.hear_line(failing=failing, text=text)
             case Checked(results):
                 self._test.hear_checked(results)
             case PinDone(token, verdict):
@@ -361,7 +371,7 @@ class Pump:
         leads to is written, and that is news; the reading itself is shown once a second.
         """
         match event:
-            case ClockRead() | Feedback() | Force() | Board():
+            case ClockRead() | Feedback() | Force() | Board() | BatteryGauge():
                 return False
             case FromStepper(_, Progress() as now):
                 before = self._motor.progress
@@ -710,6 +720,7 @@ class Pump:
         }
         self._c.write([self._c.entry("self_test", body)])
         self._why = [f"{one.name}: {one.text}" for one in lines if not one.ok]
+        against: list[Reason] = []  # what came up while the test ran
         if self.state is not PumpState.STARTING:
             passed = False  # a fault came in between and has the last word
         elif not passed:
@@ -719,18 +730,19 @@ class Pump:
             self._motor.release()
         else:
             target = self._target()
-            self._move(target, "self-test passed")
             if target is PumpState.RUNNING:
+                against = [one for desk in self._desks for one in desk.against_resume()]
+            why = "; ".join(one.text for one in against) or "self-test passed"
+            self._move(PumpState.SUSPENDED if against else target, why)
+            if self.state is PumpState.RUNNING:
                 self._basal.start()
         self._say_ready(ok=passed)
         if not passed:
             self._cartridge.self_test_failed([Reason("self_test", text) for text in self._why])
         tokens, self._resume_tokens = self._resume_tokens, []
-        answer = (
-            Done({"state": self.state.value})
-            if passed
-            else Refused([Reason("self_test", text) for text in self._why])
-        )
+        answer: Done | Refused = Done({"state": self.state.value})
+        if against or not passed:
+            answer = Refused(against or [Reason("self_test", text) for text in self._why])
         for token in tokens:
             self._c.add(Reply(token, answer))
 

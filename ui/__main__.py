@@ -14,6 +14,7 @@ from appliance.adapters.notify import Notifier
 from appliance.client import BadPlace, Places, SeveralDemos
 from ui.environment import Display, prepare
 from ui.panels import PANELS, Panel
+from ui.system import System
 from ui.words import LANGUAGES, words
 
 
@@ -41,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from ui.app import Touchscreen
         from ui.kiosk import Kiosk
 
-        Touchscreen(lambda: Kiosk(places, panel), Notifier()).run()
+        system = System() if said.computer else None
+        Touchscreen(lambda: Kiosk(places, panel, system=system), Notifier()).run()
     return 0
 
 
@@ -68,6 +70,9 @@ def _words() -> argparse.ArgumentParser:
     parser.add_argument("--language", choices=sorted(LANGUAGES), default="en")
     parser.add_argument(
         "--tour", metavar="FOLDER", help="walk through the screens offscreen, and write pictures"
+    )
+    parser.add_argument(
+        "--computer", action="store_true", help="have a menu to switch this computer off"
     )
     parser.add_argument("--light", action="store_true", help="the light colours")
     return parser

@@ -27,10 +27,12 @@ from ui.light import Backlight, share_of
 from ui.link import Link
 from ui.panels import Panel
 from ui.presenters.bar import bar_view
+from ui.presenters.computer import NAME as COMPUTER
 from ui.presenters.desk import Pump, Stop
 from ui.presenters.router import Router
 from ui.screens import SCREENS
 from ui.state import SILENT_S, State
+from ui.system import System
 from ui.theme import theme
 from ui.words import LANGUAGES, words
 
@@ -48,9 +50,11 @@ class Kiosk:
     It is the desk of every presenter (``ui.presenters.desk``) and the pump that they ask.
     """
 
-    def __init__(self, places: Places, panel: Panel) -> None:
+    def __init__(self, places: Places, panel: Panel, *, system: System | None = None) -> None:
+        """``system`` is the computer, where the menu may switch it off and set its clock."""
         theme.fit(panel)
         self.panel = panel
+        self.system = system
         self.state = State()
         self.pump: Pump = self
         self.last_stop: Stop | None = None
@@ -95,7 +99,7 @@ class Kiosk:
 
     def has(self, screen: str) -> bool:
         """Return whether there is a screen of this name."""
-        return screen in SCREENS
+        return screen in SCREENS and (screen != COMPUTER or self.system is not None)
 
     def redraw(self) -> None:
         """Ask for the view again before the next frame."""

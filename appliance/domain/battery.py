@@ -121,7 +121,5 @@ def is_low(percent: int, lasts_s: int, *, was_low: bool) -> bool:
 
 
 def minutes_text(seconds: int) -> str:
-    """Return a duration for a sentence, such as "3 min" or "2 min 5 s"."""
-    minutes, rest_s = divmod(seconds, 60)
-    parts = [f"{minutes} min"] * bool(minutes) + [f"{rest_s} s"] * bool(rest_s or not minutes)
-    return " ".join(parts)
+    """Return a duration for a sentence, in minutes and seconds such as "2:05 min"."""
+    return f"{seconds // 60}:{seconds % 60:02d} min"

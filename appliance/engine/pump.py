@@ -732,9 +732,10 @@ class Pump:
             target = self._target()
             if target is PumpState.RUNNING:
                 against = [one for desk in self._desks for one in desk.against_resume()]
-            why = "; ".join(one.text for one in against) or "self-test passed"
-            self._move(PumpState.SUSPENDED if against else target, why)
-            if self.state is PumpState.RUNNING:
+            if against:
+                target = PumpState.SUSPENDED
+            self._move(target, "; ".join(one.text for one in against) or "self-test passed")
+            if target is PumpState.RUNNING:
                 self._basal.start()
         self._say_ready(ok=passed)
         if not passed:

@@ -47,6 +47,7 @@ from appliance.client import Places, Snapshot  # noqa: E402
 from ui.app import deafen_keyboard  # noqa: E402
 from ui.kiosk import Kiosk  # noqa: E402
 from ui.pictures import save_picture  # noqa: E402
+from ui.system import System  # noqa: E402
 from ui.widgets import HoldButton, Text  # noqa: E402
 from ui.widgets.buttons import Touchable  # noqa: E402
 
@@ -225,7 +226,11 @@ class Hands:
 
 @contextmanager
 def kiosk_on(
-    places: Places, panel: Panel = PANELS["7-inch"], *, start: bool = True
+    places: Places,
+    panel: Panel = PANELS["7-inch"],
+    *,
+    start: bool = True,
+    system: System | None = None,
 ) -> Iterator[Hands]:
     """A kiosk in the one window of this process, speaking with the pump of ``places``.
 
@@ -233,7 +238,7 @@ def kiosk_on(
     """
     for old in Window.children[:]:
         Window.remove_widget(old)
-    kiosk = Kiosk(places, panel)
+    kiosk = Kiosk(places, panel, system=system)
     kiosk.frame.size_hint = None, None
     kiosk.frame.size = panel.width_px, panel.height_px
     Window.add_widget(kiosk.frame)

@@ -67,7 +67,12 @@ def test_sr_60_the_energy_is_in_whole_seconds_rounded_down() -> None:
     assert TEN_WH.lasts_s(100) == 7_200
     assert TEN_WH.lasts_s(1) == 72
     assert Battery(10_001, 5_000).lasts_s(1) == 72
-    assert [minutes_text(one) for one in (0, 59, 60, 125)] == ["0 s", "59 s", "1 min", "2 min 5 s"]
+    assert [minutes_text(one) for one in (0, 59, 60, 125)] == [
+        "0:00 min",
+        "0:59 min",
+        "1:00 min",
+        "2:05 min",
+    ]
 
 
 def test_sr_60_a_bolus_that_the_battery_may_not_last_for_is_refused_with_both_times(
@@ -77,13 +82,13 @@ def test_sr_60_a_bolus_that_the_battery_may_not_last_for_is_refused_with_both_ti
     short.run(2)
     assert short.snapshot()["battery"] == {"percent": 92, "minutes": 5, "failing": False}
     # 331 s are left; 4 U take 160 s, and 3 min have to be left then.
-    with pytest.raises(Refusal, match=r"lasts about 5 min 31 s, and this bolus needs 5 min 40 s"):
+    with pytest.raises(Refusal, match=r"lasts about 5:31 min, and this bolus needs 5:40 min"):
         short.bolus("4")
     assert short.bolus("3")["certainty"] == "exact"
 
 
 def test_sr_60_an_extended_part_needs_energy_to_its_end(bench: VirtualBench) -> None:
-    with pytest.raises(Refusal, match=r"lasts about 120 min, and this bolus needs 123 min"):
+    with pytest.raises(Refusal, match=r"lasts about 120:00 min, and this bolus needs 123:00 min"):
         bench.start_bolus("2", extend="2", over_s=7_200)
     bench.start_bolus("2", extend="2", over_s=3_600)
 
@@ -98,7 +103,7 @@ def test_sr_60_the_battery_is_low_at_twenty_percent_and_says_for_how_long(
     bench.plant.set({"battery_pct": 20}, bench.now_ns)
     bench.run(1.2)
     assert codes(bench) == ["A23"]
-    assert bench.snapshot()["alarms"][0]["text"] == "the battery has 20 %, for about 24 min"
+    assert bench.snapshot()["alarms"][0]["text"] == "the battery has 20 %, for about 24:00 min"
     bench.plant.set({"battery_pct": 24}, bench.now_ns)
     bench.run(1.2)
     assert codes(bench) == ["A23"]  # no alarm that comes and goes with a percent

@@ -1183,7 +1183,8 @@ class Pump:
 
         From the threshold to the stop may take 200 ms (SR-26): basal leaves half of that, and moves
         the plunger little meanwhile. At rest nothing presses; lamps and buzzer are watched closely
-        while they are on.
+        while they are on. From a supply that fails to a closed ledger it may take as long (SR-60),
+        so with a power-fail line whatever moves is watched closely.
         """
         if self._signals.watches:
             return _LOOK_CLOSELY_MS
@@ -1191,7 +1192,8 @@ class Pump:
             return _LOOK_AT_REST_MS
         basal = DoseKind.BASAL.value
         alone = all(job.kind == basal for job in self._motor.jobs.values())
-        return _LOOK_AT_BASAL_MS if alone else _LOOK_CLOSELY_MS
+        relaxed = alone and not self._c.machine.power_line
+        return _LOOK_AT_BASAL_MS if relaxed else _LOOK_CLOSELY_MS
 
     @property
     def settled(self) -> bool:

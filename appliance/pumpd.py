@@ -68,7 +68,8 @@ from appliance.errors import (
 from appliance.records import Alive, Bye, Hello
 from appliance.records import Head as HeadRecord
 from appliance.records import Role as WireRole
-from drivers.battery import BenchCells, Cells, GaugeOf, cells_on_i2c, power_line
+from drivers.battery import BenchCells, Cells, GaugeOf, power_line
+from drivers.battery import gauge_of as build_gauge
 from drivers.board import Board, board_of
 from drivers.factory import build_factory
 from drivers.feedback import alarm_feedback
@@ -934,16 +935,13 @@ def gauge_of(config: Config) -> GaugeOf | None:
     table = config.battery
     if table is None or table.kind == "none":
         return None
-    if table.kind == "bench":
-        return GaugeOf(lambda: _bench_cells(config.paths.runtime / "pins.sock"))
-    return GaugeOf(
-        lambda: cells_on_i2c(
-            table.kind,
-            bus=table.i2c_bus,
-            address=table.i2c_address,
-            empty_mv=table.empty_mv,
-            full_mv=table.full_mv,
-        )
+    return build_gauge(
+        table.kind,
+        lambda: _bench_cells(config.paths.runtime / "pins.sock"),
+        bus=table.i2c_bus,
+        address=table.i2c_address,
+        empty_mv=table.empty_mv,
+        full_mv=table.full_mv,
     )
 
 

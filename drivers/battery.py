@@ -213,6 +213,26 @@ def power_line(
     return Line(factories, pin, name="the power-fail line").is_active
 
 
+def gauge_of(
+    kind: str,
+    bench: Callable[[], Cells],
+    *,
+    bus: int,
+    address: int | None,
+    empty_mv: int,
+    full_mv: int,
+) -> GaugeOf:
+    """Return the gauge that the configuration calls ``kind``: "bench", "max17048" or "ina219".
+
+    Nothing is opened before the first reading; ``bench`` opens the bench's.
+    """
+    if kind == "bench":
+        return GaugeOf(bench)
+    return GaugeOf(
+        lambda: cells_on_i2c(kind, bus=bus, address=address, empty_mv=empty_mv, full_mv=full_mv)
+    )
+
+
 def cells_on_i2c(kind: str, *, bus: int, address: int | None, empty_mv: int, full_mv: int) -> Cells:
     """Open the chip that the configuration calls ``kind``: "max17048" or "ina219".
 

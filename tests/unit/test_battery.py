@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from appliance.cli.reading import battery_words
+from appliance.client.messages import BatteryShown
 from appliance.domain.battery import Battery, Gauge, energy_reasons, heard, is_low, minutes_text
 from appliance.domain.units import NS_PER_MS, NS_PER_S
 from appliance.engine.battery import BatteryDesk
@@ -117,6 +119,22 @@ def test_sr_60_the_battery_is_low_at_three_minutes() -> None:
     assert is_low(50, 180, was_low=False)
     assert is_low(80, 299, was_low=True)
     assert not is_low(83, 300, was_low=True)
+
+
+@pytest.mark.parametrize(
+    ("percent", "minutes", "failing", "said"),
+    [
+        (80, 96, False, "80 %, about 96 min"),
+        (80, 96, True, "80 %, about 96 min, THE SUPPLY FAILS"),
+        (None, None, True, "THE SUPPLY FAILS"),
+        (None, None, False, "not known"),
+    ],
+)
+def test_the_status_says_the_charge_and_for_how_long(
+    percent: int | None, minutes: int | None, *, failing: bool, said: str
+) -> None:
+    shown = BatteryShown(percent=percent, minutes=minutes, failing=failing)
+    assert battery_words(shown) == said
 
 
 # ------------------------------------------------------------------ SR-60: the supply fails

@@ -105,6 +105,11 @@ threshold_mn = 12_000
 friction_mn = 1_000      # as the bench's plunger and its tubing are
 line_nl_per_kpa = 20
 
+[battery]
+kind = "bench"
+capacity_mwh = 10_000
+load_mw = 5_000
+
 [users]
 observe = []
 report = []

@@ -8,13 +8,21 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from appliance.adapters.lean import without
 from appliance.adapters.notify import Notifier
-from appliance.client import BadPlace, Places, SeveralDemos
-from ui.environment import Display, prepare
+from ui.environment import Display, has_display, prepare
 from ui.panels import PANELS, Panel
+from ui.system import System
 from ui.words import LANGUAGES, words
+
+NOT_SPOKEN = ("ssl", "_hashlib")
+"""What libraries take along where they find it; nothing is spoken here but Unix sockets."""
+
+with without(*NOT_SPOKEN):
+    from appliance.client import BadPlace, Places, SeveralDemos
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,16 +40,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     panel = PANELS[said.panel]
     words.use(said.language)
     with tempfile.TemporaryDirectory(prefix="pump-ui-") as home:
-        prepare(panel, display, home=Path(home), fullscreen=display == "KMSDRM")
-        from ui.theme import theme
+        with without(*NOT_SPOKEN):  # Kivy imports asyncio
+            prepare(panel, display, home=Path(home), fullscreen=display == "KMSDRM")
+            from ui.app import Touchscreen
+            from ui.kiosk import Kiosk
+            from ui.theme import theme
 
         theme.use(dark=not said.light)
         if said.tour is not None:
             return _tour(places, panel, Path(said.tour))
-        from ui.app import Touchscreen
-        from ui.kiosk import Kiosk
-
-        Touchscreen(lambda: Kiosk(places, panel), Notifier()).run()
+        # A window on a desktop is somebody's; on the console a display may be unplugged.
+        is_seen = has_display if display == "KMSDRM" else (lambda: True)
+        system = System() if said.computer else None
+        kiosk = partial(Kiosk, places, panel, is_seen=is_seen, system=system)
+        Touchscreen(kiosk, Notifier()).run()
     return 0
 
 
@@ -68,6 +80,9 @@ def _words() -> argparse.ArgumentParser:
     parser.add_argument("--language", choices=sorted(LANGUAGES), default="en")
     parser.add_argument(
         "--tour", metavar="FOLDER", help="walk through the screens offscreen, and write pictures"
+    )
+    parser.add_argument(
+        "--computer", action="store_true", help="have a menu to switch this computer off"
     )
     parser.add_argument("--light", action="store_true", help="the light colours")
     return parser

@@ -375,6 +375,18 @@ class LedgerReportParams(Params):
     text: Annotated[str, Field(min_length=1, max_length=400)]
 
 
+TouchStuck = Literal["no", "held", "repeats"]
+
+
+class TouchReportParams(Params):
+    """Say whether a touchscreen takes no entry: a touch is held, or a key repeats (SR-11).
+
+    It holds until the same connection says otherwise, or has gone.
+    """
+
+    stuck: TouchStuck
+
+
 class GlucoseEnterParams(Params):
     """Enter a fingerstick of now. The same id is the same fingerstick."""
 
@@ -528,6 +540,7 @@ PUMP_METHODS: tuple[Method, ...] = (
     Method("glucose.snooze", GlucoseSnoozeParams, Role.OPERATE, changes=True),
     Method("glucose.resume", Nothing, Role.OPERATE, changes=True),
     Method("heartbeat", Nothing, Role.OPERATE),
+    Method("touch.report", TouchReportParams, Role.OPERATE, changes=True),
 )
 """The verbs of ``pumpd``'s socket, after ``hello``."""
 
@@ -830,6 +843,16 @@ class GlucoseShown(Result):
     readings: list[dict[str, Any]] = Field(default_factory=list)
 
 
+class BatteryShown(Result):
+    """The battery, where the machine has one; None for what is not known (no gauge, or one that
+    cannot be believed). ``failing``: the supply is about to end.
+    """
+
+    percent: int | None
+    minutes: int | None
+    failing: bool
+
+
 class Snapshot(Result):
     """The pump as it is; ``raw`` has what this version has no name for.
 
@@ -867,6 +890,7 @@ class Snapshot(Result):
     preferences: dict[str, Any] = Field(default_factory=dict)
     zone: str = "UTC"
     glucose: Glucose | None = None
+    battery: BatteryShown | None = None
 
     @property
     def reasons(self) -> list[str]:
@@ -908,7 +932,10 @@ COLUMNS: Mapping[str, str] = {
 
 
 class HistoryRow(Result):
-    """One thing that happened. A dose has amounts; anything else has ``text``."""
+    """One thing that happened. A dose has amounts; anything else has ``text``.
+
+    ``correction_uu`` of a bolus and ``carbs_g`` are what somebody said it is for.
+    """
 
     seq: int
     id: str
@@ -924,6 +951,8 @@ class HistoryRow(Result):
     outcome: str | None = None
     why: str | None = None
     text: str | None = None
+    correction_uu: int = 0
+    carbs_g: int = 0
     leases: list[dict[str, Any]] = Field(default_factory=list)
     leases_complete: bool = True
 

@@ -19,7 +19,6 @@ from pathlib import Path
 
 from appliance import pumpd
 from appliance.adapters.ledger import SqliteLedger
-from appliance.keeper.export import Exporter
 from appliance.keeper.history import History
 from appliance.keeper.queries import Queries
 from appliance.keeper.report import Report
@@ -350,7 +349,7 @@ def export(*, quick: bool) -> list[Result]:
     for days in (365, 365 if quick else DAYS):
         summed(days).close()
         with tempfile.TemporaryDirectory() as folder:
-            words = [sys.executable, "-m", "benchmarks.storage", "export", str(days), folder]
+            words = [sys.executable, "-m", "benchmarks.export_memory", str(days), folder]
             done = subprocess.run(words, check=True, capture_output=True, text=True)
             found[days] = json.loads(done.stdout)
     one, ten = found[365], found[max(found)]
@@ -367,26 +366,9 @@ def export(*, quick: bool) -> list[Result]:
             f"{more_kib / 1_024:+.1f} MiB for ten times the data",
             "constant: <= 4 MiB more for ten times the data",
             more_kib <= 4_096,
-            f"{ten['seconds']:.0f} s",
+            f"{ten['seconds']:.0f} s, in a program that has nothing but the export and its data",
         )
     ]
-
-
-def _export(days: int, folder: Path) -> None:
-    """Export in this program, and say what memory it took."""
-    with contextlib.closing(summed(days)) as rollup:
-        exporter, readings = Exporter(rollup), _readings(rollup)
-        before_kib = _status_kib("VmRSS")
-        took_ns = _timed(lambda: exporter.write(folder / "out"))
-        peak_kib = _status_kib("VmHWM")
-    written = sum(one.stat().st_size for one in (folder / "out").rglob("*") if one.is_file())
-    said = {"before_kib": before_kib, "peak_kib": max(before_kib, peak_kib), "bytes": written}
-    print(json.dumps({**said, "seconds": took_ns / 1e9, "readings": readings}))
-
-
-def _status_kib(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
 def _append(path: Path, rows: int) -> None:
@@ -399,7 +381,4 @@ def _append(path: Path, rows: int) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "export":
-        _export(int(sys.argv[2]), Path(sys.argv[3]))
-    else:
-        _append(Path(sys.argv[1]), int(sys.argv[2]))
+    _append(Path(sys.argv[1]), int(sys.argv[2]))

@@ -34,6 +34,28 @@ def test_a_kiosk_that_is_closed_leaves_nothing_behind(demo: RunningDemo) -> None
     assert (kiosk(), frame()) == (None, None)
 
 
+def test_the_program_shows_its_first_frame_without_a_library_that_it_does_not_speak(
+    demo: RunningDemo, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
+        door.bind(str(tmp_path / "notify"))
+        door.settimeout(60)
+        shown = subprocess.Popen(
+            [sys.executable, "-P", "-m", "ui", "--display=offscreen", f"--dir={demo.folder}"],
+            env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
+            stderr=subprocess.PIPE,
+        )
+        try:
+            assert door.recv(64) == b"READY=1"
+            mapped = Path(f"/proc/{shown.pid}/maps").read_text()
+        finally:
+            shown.send_signal(signal.SIGTERM)
+            said = shown.communicate(timeout=30)[1]
+    for library in ("libssl", "libcrypto", "numpy"):
+        assert library not in mapped, library
+    assert b"Traceback" not in said, said.decode()
+
+
 def test_a_confirmation_after_another_one_has_its_button_again(demo: RunningDemo) -> None:
     matter = Matter(
         *("Basal", "Use it?", "1.000", "U/h", "from now on", "Hold to use it"),
@@ -56,25 +78,3 @@ def test_a_confirmation_after_another_one_has_its_button_again(demo: RunningDemo
             hands.kiosk.go("home")
             frames(2)
             gc.collect()  # the button of a matter that is over hangs nowhere
-
-
-def test_the_program_shows_its_first_frame_without_a_library_that_it_does_not_speak(
-    demo: RunningDemo, tmp_path: Path
-) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
-        door.bind(str(tmp_path / "notify"))
-        door.settimeout(60)
-        shown = subprocess.Popen(
-            [sys.executable, "-P", "-m", "ui", "--display=offscreen", f"--dir={demo.folder}"],
-            env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
-            stderr=subprocess.PIPE,
-        )
-        try:
-            assert door.recv(64) == b"READY=1"
-            mapped = Path(f"/proc/{shown.pid}/maps").read_text()
-        finally:
-            shown.send_signal(signal.SIGTERM)
-            said = shown.communicate(timeout=30)[1]
-    for library in ("libssl", "libcrypto", "numpy"):
-        assert library not in mapped, library
-    assert b"Traceback" not in said, said.decode()

@@ -197,8 +197,9 @@ class HoldButton(Touchable, Surface):
         self.bind(pos=self._moved, size=self._moved)
 
     def _moved(self, *_: object) -> None:
-        self.down = False
-        self.appear()
+        if self.down:
+            self.down = False
+            self.appear()
 
     def on_down(self, _: object, down: bool) -> None:
         """Begin to fill, or let go."""

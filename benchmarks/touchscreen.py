@@ -1,10 +1,11 @@
-"""The touchscreen over the real pump, offscreen with software GL: start, rest, memory, taps.
+"""The touchscreen over the real pump, offscreen with software GL: start, rest, memory, taps, lists.
 
 A panel's own time to show a frame is not in these rows.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -14,8 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from appliance.adapters.ledger import SqliteLedger
 from benchmarks.programs import kib_of, running_demo, shares_of
 from benchmarks.report import Result, not_run, percentile, us
+from benchmarks.ten_years import ten_years
 
 _START_S = 4.0
 _REST_SHARE = 0.03
@@ -24,6 +27,7 @@ _TAP_MS = 100
 _FRAME_MS = 33
 _MIB_KIB = 1_024
 _READY_S = 60.0
+_SCROLL_MS = 100
 _WORDS = [sys.executable, "-P", "-m", "ui", "--display=offscreen"]
 
 
@@ -105,5 +109,49 @@ def tap(*, quick: bool) -> list[Result]:
             f"{worst_ns / 1e6 / _FRAME_MS:.1f}",
             f"< {_TAP_MS} ms",
             worst_ns < _TAP_MS * 1_000_000,
+        )
+    ]
+
+
+def scroll(*, quick: bool) -> list[Result]:
+    """History of ten years under a finger that drags and throws it, page after page."""
+    what, goal = "list of ten years' history under a finger", "no frame over 100 ms"
+    frames, path = 400 if quick else 4_000, ten_years()
+    with (
+        running_demo(basal=True) as running,
+        tempfile.TemporaryDirectory(prefix="bp-") as folder,
+        contextlib.closing(SqliteLedger(path)),  # a writer has the file, as `pumpd` would
+    ):
+        runtime = Path(folder)
+        for name in ("pumpd.sock", "bench.sock"):
+            (runtime / name).symlink_to(running.places.runtime / name)
+        words = [sys.executable, "-P", "-m", "benchmarks.history_door", str(path)]
+        door = subprocess.Popen(
+            [*words, str(runtime / "keeper.sock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        try:
+            assert door.stdout is not None
+            door.stdout.readline()
+            words = [sys.executable, "-P", "-m", "benchmarks.scroll_probe", folder, str(frames)]
+            done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=600)
+        finally:
+            door.communicate()  # its input ends, and so does it
+    if done.returncode:
+        return [not_run("scroll", what, goal, done.stderr.strip()[-300:])]
+    found = json.loads(done.stdout.splitlines()[-1])
+    samples = found["frames_ns"]
+    worst_ns, late = max(samples), sum(one > _SCROLL_MS * 1_000_000 for one in samples)
+    return [
+        Result(
+            "scroll",
+            f"{what}, worst of {len(samples):,} frames, {found['rows']:,} rows passed",
+            us(worst_ns),
+            f"{_FRAME_MS} ms (one frame at 30 a second)",
+            "",
+            f"{worst_ns / 1e6 / _FRAME_MS:.1f}",
+            goal,
+            late == 0,
+            f"p50 {us(percentile(samples, 0.5))}, p99 {us(percentile(samples, 0.99))}; {late} over"
+            f" {_SCROLL_MS} ms; a list ends after 10,000 rows",
         )
     ]

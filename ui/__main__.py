@@ -8,14 +8,21 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from appliance.adapters.lean import without
 from appliance.adapters.notify import Notifier
-from appliance.client import BadPlace, Places, SeveralDemos
-from ui.environment import Display, prepare
+from ui.environment import Display, has_display, prepare
 from ui.panels import PANELS, Panel
 from ui.system import System
 from ui.words import LANGUAGES, words
+
+NOT_SPOKEN = ("ssl", "_hashlib")
+"""What libraries take along where they find it; nothing is spoken here but Unix sockets."""
+
+with without(*NOT_SPOKEN):
+    from appliance.client import BadPlace, Places, SeveralDemos
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,17 +40,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     panel = PANELS[said.panel]
     words.use(said.language)
     with tempfile.TemporaryDirectory(prefix="pump-ui-") as home:
-        prepare(panel, display, home=Path(home), fullscreen=display == "KMSDRM")
-        from ui.theme import theme
+        with without(*NOT_SPOKEN):  # Kivy imports asyncio
+            prepare(panel, display, home=Path(home), fullscreen=display == "KMSDRM")
+            from ui.app import Touchscreen
+            from ui.kiosk import Kiosk
+            from ui.theme import theme
 
         theme.use(dark=not said.light)
         if said.tour is not None:
             return _tour(places, panel, Path(said.tour))
-        from ui.app import Touchscreen
-        from ui.kiosk import Kiosk
-
+        # A window on a desktop is somebody's; on the console a display may be unplugged.
+        is_seen = has_display if display == "KMSDRM" else (lambda: True)
         system = System() if said.computer else None
-        Touchscreen(lambda: Kiosk(places, panel, system=system), Notifier()).run()
+        kiosk = partial(Kiosk, places, panel, is_seen=is_seen, system=system)
+        Touchscreen(kiosk, Notifier()).run()
     return 0
 
 

@@ -10,6 +10,8 @@ from kivy.base import EventLoop
 from kivy.clock import Clock
 from kivy.core.window import Window
 
+from ui.clock import now_s
+from ui.flood import Floodgate
 from ui.frame import Frame
 from ui.kiosk import Kiosk
 
@@ -39,6 +41,7 @@ class Touchscreen(App):
         """Make the kiosk and begin to listen to the pump."""
         deafen_keyboard()
         self.kiosk = self._make()
+        EventLoop.dispatch_input = calm_input(self.kiosk.frame)
         self.kiosk.start()
         self.kiosk.frame.bind(page=self._name_window)
         self._name_window()
@@ -69,6 +72,31 @@ class Touchscreen(App):
         """Leave the pump."""
         if self.kiosk is not None:
             self.kiosk.close()
+
+
+def calm_input(frame: Frame) -> Callable[[], None]:
+    """Return what takes the place of Kivy's own reading of input: the same, through a floodgate.
+
+    Kivy's queue has no bound, and it looks through all of it for each event: ten thousand touches a
+    second would leave no time to draw, to beat, or to see STOP. Its post-processing (double and
+    triple taps) is left out: a tap here is judged by ``ui.fingers``.
+    """
+
+    def is_stop(share_x: float, share_y: float) -> bool:
+        return bool(frame.ids.stop.reaches(share_x * Window.width, share_y * Window.height))
+
+    gate = Floodgate(is_stop)
+
+    def dispatch_input() -> None:
+        for provider in EventLoop.input_providers:
+            provider.update(dispatch_fn=gate.take)
+        events, refused = gate.drain()
+        if refused:
+            frame.stuck.flooded(now_s())
+        for kind, touch in events:
+            EventLoop.post_dispatch_input(kind, touch)
+
+    return dispatch_input
 
 
 def deafen_keyboard() -> None:

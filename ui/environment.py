@@ -39,6 +39,23 @@ def panels_card(drm: Path = Path("/sys/class/drm")) -> int | None:
     return min(found)[1] if found else None
 
 
+def has_display(drm: Path = Path("/sys/class/drm")) -> bool:
+    """Return whether a display may be there: False where the kernel calls each one disconnected.
+
+    A driver that cannot tell says "unknown", and counts as one that has a display; a connector that
+    only writes into memory counts for nothing.
+    """
+    states = []
+    for status in drm.glob("card*-*/status"):
+        if "Writeback" in status.parent.name:
+            continue
+        try:
+            states.append(status.read_text().strip())
+        except OSError:  # its card has gone between the two looks
+            states.append("disconnected")
+    return not states or any(state != "disconnected" for state in states)
+
+
 def prepare(
     panel: Panel,
     display: Display,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from appliance.client.messages import TouchStuck
+
 KEY_AGAIN_S = 0.085
 """A key pressed again before this is one touch that bounced: 50 ms is, 120 ms is not (SR-06)."""
 BUTTON_AGAIN_S = 0.6
@@ -76,6 +78,7 @@ class StuckWatch:
         self._down_s: dict[object, float] = {}
         self._presses: dict[object, deque[float]] = {}
         self._stuck_since_s: float | None = None
+        self._cause: TouchStuck = "no"
         self._last_s = float("-inf")
 
     def down(self, touch: object, now_s: float) -> None:
@@ -95,16 +98,24 @@ class StuckWatch:
         while now_s - presses[0] > 60.0:
             presses.popleft()
         if len(presses) > REPEATS_PER_MIN:
-            self._stuck_since_s = now_s
+            self._stuck_since_s, self._cause = now_s, "repeats"
+
+    def flooded(self, now_s: float) -> None:
+        """Note that more touches came than a hand can make: these are no fingers (F37, F38)."""
+        self._stuck_since_s, self._cause = now_s, "repeats"
 
     def is_stuck(self, now_s: float) -> bool:
         """Return whether entry is off: from a stuck touch until all has been calm."""
+        return self.stuck(now_s) != "no"
+
+    def stuck(self, now_s: float) -> TouchStuck:
+        """Return why entry is off: a touch is held, or a key repeats; "no" where it is not."""
         if any(now_s - since_s > STUCK_S for since_s in self._down_s.values()):
-            self._stuck_since_s = now_s
+            self._stuck_since_s, self._cause = now_s, "held"
         if self._stuck_since_s is None:
-            return False
+            return "no"
         if self._down_s or now_s - max(self._stuck_since_s, self._last_s) < CALM_S:
-            return True
-        self._stuck_since_s = None
+            return self._cause
+        self._stuck_since_s, self._cause = None, "no"
         self._presses.clear()
-        return False
+        return "no"

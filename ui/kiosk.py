@@ -50,8 +50,18 @@ class Kiosk:
     It is the desk of every presenter (``ui.presenters.desk``) and the pump that they ask.
     """
 
-    def __init__(self, places: Places, panel: Panel, *, system: System | None = None) -> None:
-        """``system`` is the computer, where the menu may switch it off and set its clock."""
+    def __init__(
+        self,
+        places: Places,
+        panel: Panel,
+        *,
+        is_seen: Callable[[], bool] = lambda: True,
+        system: System | None = None,
+    ) -> None:
+        """``is_seen`` says whether there is a display to look at: without one nobody can stop a
+        bolus here, so there is no heartbeat, and a bolus that relies on it ends (SR-59, F42).
+        ``system`` is the computer, where the menu may switch it off and set its clock.
+        """
         theme.fit(panel)
         self.panel = panel
         self.system = system
@@ -64,7 +74,8 @@ class Kiosk:
         self._link = Link(places, self._inbox.post, heard=self._heard, lost=self._lost)
         self._pages: dict[str, Page] = {}
         self._redraw = Clock.create_trigger(lambda _dt: self._draw(), -1)
-        self._beat = Clock.create_trigger(lambda _dt: self._link.beat(), _BEAT_S, interval=True)
+        self._is_seen = is_seen
+        self._beat = Clock.create_trigger(lambda _dt: self._beat_once(), _BEAT_S, interval=True)
         self._looking = Clock.create_trigger(lambda _dt: self._look(), _LOOK_S, interval=True)
         self.router = Router(self._show)
         self.frame = Frame(
@@ -90,6 +101,10 @@ class Kiosk:
         self._link.close()
         words.leave(self.redraw)
         theme.unbind(dark=self._coloured)
+
+    def _beat_once(self) -> None:
+        if self._is_seen():
+            self._link.beat()
 
     # --- the desk -----------------------------------------------------------------------------
 
@@ -181,7 +196,9 @@ class Kiosk:
         state = self.state
         if state.contact and now_s() - state.heard_s > SILENT_S:
             self._set(replace(state, lost="no word from the pump"))
-        if self.frame.stuck.is_stuck(now_s()) != self._entry_off:
+        stuck = self.frame.stuck.stuck(now_s())
+        self._link.tell_stuck(stuck)
+        if (stuck != "no") != self._entry_off:
             self.redraw()
         self._dim()
         self.page.presenter.idle(now_s() - self.frame.touched_s)

@@ -26,7 +26,7 @@ from appliance.client import (
     PumpError,
     Snapshot,
 )
-from appliance.client.messages import StopWhat
+from appliance.client.messages import StopWhat, TouchStuck
 
 Answer = TypeVar("Answer")
 Client = TypeVar("Client", PumpClient, KeeperClient, BenchClient)
@@ -111,6 +111,8 @@ class Link:
         self._keeper: Worker[KeeperClient] = Worker("keeper", keeper, post)
         bench = BenchClient(places.bench_socket)
         self._bench: Worker[BenchClient] = Worker("bench", bench, post)
+        self._stuck: TouchStuck = "no"
+        self._beat_due = threading.Event()
         self._watch = threading.Thread(target=self._watched, name="watch", daemon=True)
         self._bell_in, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -137,7 +139,14 @@ class Link:
 
     def beat(self) -> None:
         """Send a heartbeat. The screen's own clock calls this: one that hangs falls silent."""
+        self._beat_due.set()
         self._ring()
+
+    def tell_stuck(self, stuck: TouchStuck) -> None:
+        """Have the pump know whether a touch is stuck, on the connection of the heartbeat."""
+        if stuck != self._stuck:
+            self._stuck = stuck
+            self._ring()
 
     def ask(
         self,
@@ -196,6 +205,7 @@ class Link:
         snapshot: Snapshot | None = pump.subscribe()
         hello = pump.rpc.hello
         roles = frozenset(hello.roles if hello is not None else ())
+        told: TouchStuck = "no"  # by this connection: the pump forgets the word of one that is lost
         while not self._ending.is_set():
             if snapshot is not None:
                 self._post(partial(self._heard, snapshot, roles))
@@ -203,5 +213,10 @@ class Link:
             if self._bell_in in ready:
                 os.read(self._bell_in, 4096)
                 if "operate" in roles and not self._ending.is_set():
-                    pump.heartbeat()
+                    if self._beat_due.is_set():
+                        self._beat_due.clear()
+                        pump.heartbeat()
+                    if (stuck := self._stuck) != told:
+                        pump.report_touch(stuck)
+                        told = stuck
             snapshot = pump.next_snapshot(0.0)

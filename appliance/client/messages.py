@@ -375,6 +375,18 @@ class LedgerReportParams(Params):
     text: Annotated[str, Field(min_length=1, max_length=400)]
 
 
+TouchStuck = Literal["no", "held", "repeats"]
+
+
+class TouchReportParams(Params):
+    """Say whether a touchscreen takes no entry: a touch is held, or a key repeats (SR-11).
+
+    It holds until the same connection says otherwise, or has gone.
+    """
+
+    stuck: TouchStuck
+
+
 class GlucoseEnterParams(Params):
     """Enter a fingerstick of now. The same id is the same fingerstick."""
 
@@ -528,6 +540,7 @@ PUMP_METHODS: tuple[Method, ...] = (
     Method("glucose.snooze", GlucoseSnoozeParams, Role.OPERATE, changes=True),
     Method("glucose.resume", Nothing, Role.OPERATE, changes=True),
     Method("heartbeat", Nothing, Role.OPERATE),
+    Method("touch.report", TouchReportParams, Role.OPERATE, changes=True),
 )
 """The verbs of ``pumpd``'s socket, after ``hello``."""
 
@@ -919,7 +932,10 @@ COLUMNS: Mapping[str, str] = {
 
 
 class HistoryRow(Result):
-    """One thing that happened. A dose has amounts; anything else has ``text``."""
+    """One thing that happened. A dose has amounts; anything else has ``text``.
+
+    ``correction_uu`` of a bolus and ``carbs_g`` are what somebody said it is for.
+    """
 
     seq: int
     id: str
@@ -935,6 +951,8 @@ class HistoryRow(Result):
     outcome: str | None = None
     why: str | None = None
     text: str | None = None
+    correction_uu: int = 0
+    carbs_g: int = 0
     leases: list[dict[str, Any]] = Field(default_factory=list)
     leases_complete: bool = True
 

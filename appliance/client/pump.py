@@ -69,6 +69,8 @@ from appliance.client.messages import (
     TempPresetStartParams,
     TempStarted,
     TempStartParams,
+    TouchReportParams,
+    TouchStuck,
 )
 from appliance.client.rpc import RpcClient
 from appliance.errors import ProtocolFault
@@ -604,6 +606,10 @@ class PumpClient:
     def heartbeat(self) -> None:
         """Say that a person at a screen can stop the pump now (SR-59). Once a second."""
         self._rpc.call("heartbeat", Nothing())
+
+    def report_touch(self, stuck: TouchStuck) -> None:
+        """Say whether this touchscreen takes no entry: the pump raises an alarm while it is so."""
+        self._rpc.call("touch.report", TouchReportParams(stuck=stuck))
 
 
 def _stopped(result: dict[str, Any]) -> list[Dose]:

@@ -48,6 +48,7 @@ class AlarmCode(StrEnum):
     BATTERY_LOW = "A23"
     POWER_FAILS = "A24"
     BATTERY_GAUGE = "A25"
+    TOUCH_STUCK = "A26"
     CHANNEL_LOST = "A30"
     DELIVERY_STOPPED = "A31"
     AUTO_OFF_SOON = "A32"
@@ -196,6 +197,15 @@ TABLE: Mapping[AlarmCode, AlarmKind] = {
             "Its gauge, or the power-fail line, says nothing that can be true: look at the wires.",
             "Delivery goes on; no new bolus begins.",
         ),
+    ),
+    AlarmCode.TOUCH_STUCK: AlarmKind(
+        Priority.LOW,
+        "A touch is stuck",
+        (
+            "Take everything off the screen and wipe it dry: entry comes back by itself.",
+            "STOP counts at every touch.",
+        ),
+        latching=False,
     ),
     AlarmCode.CHANNEL_LOST: AlarmKind(
         Priority.MEDIUM,

@@ -229,6 +229,7 @@ _CONDITIONS = frozenset(
         AlarmCode.BATTERY_LOW,
         AlarmCode.POWER_FAILS,
         AlarmCode.BATTERY_GAUGE,
+        AlarmCode.TOUCH_STUCK,
         AlarmCode.URGENT_LOW_GLUCOSE,
         AlarmCode.LOW_GLUCOSE,
         AlarmCode.HIGH_GLUCOSE,

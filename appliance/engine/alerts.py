@@ -33,7 +33,16 @@ _SETTING = "alerts"
 _LOOK_NS = 500 * NS_PER_MS
 _STOPPED = (PumpState.SUSPENDED, PumpState.FAULTED, PumpState.INHIBITED, PumpState.STOPPED)
 _NO_HAND = frozenset(
-    {"status", "subscribe", "heartbeat", "alarms", "dose.lookup", "glucose.report", "ledger.report"}
+    {
+        "status",
+        "subscribe",
+        "heartbeat",
+        "touch.report",
+        "alarms",
+        "dose.lookup",
+        "glucose.report",
+        "ledger.report",
+    }
 )
 """What programs ask by themselves: it shows nobody at the pump."""
 

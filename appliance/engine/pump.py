@@ -79,6 +79,7 @@ from appliance.engine.selftest import SelfTest
 from appliance.engine.settings import SettingsDesk
 from appliance.engine.snapshot import snapshot_of
 from appliance.engine.temp import TempBasal, TempDesk
+from appliance.engine.touch import TouchDesk
 from appliance.ports import ClockQuality, ClockReading, Entry, Row
 from appliance.records import (
     NO_LIMIT,
@@ -189,6 +190,7 @@ class Pump:
         self._board = BoardDesk(self._c, self._alarms, self._stop_everything)
         self._battery = BatteryDesk(self._c, self._alarms, self._stop_everything)
         self._lock = LockDesk(self._c)
+        self._touch = TouchDesk(self._c, self._alarms)
         self._cartridge = CartridgeDesk(
             self._c,
             self._motor,
@@ -205,6 +207,7 @@ class Pump:
             self._board,
             self._battery,
             self._lock,
+            self._touch,
             self._cartridge,
             RemindersDesk(self._c, self._alarms),
             PreferencesDesk(self._c),
@@ -355,6 +358,7 @@ class Pump:
                 self._lock.hear(token, verdict)
             case ClientGone(connection):
                 self._lock.gone(connection)
+                self._touch.gone(connection)
                 self._bolus.client_gone(connection)
             case Asked() as asked:
                 self._bolus.connected(asked.connection)

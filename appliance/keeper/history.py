@@ -196,7 +196,10 @@ class History:
         return int(steps + more)
 
 
-_PARTS = ("whole_uu", "extended_uu", "duration_s", "part_of", "extended_id", "temp")
+_PARTS = (
+    *("whole_uu", "extended_uu", "duration_s", "part_of", "extended_id", "temp"),
+    *("correction_uu", "carbs_g"),
+)
 _OUTCOME = (
     "programmed_uu",
     "programmed_steps",

@@ -7,6 +7,7 @@ deadline that fails loudly. ``Finger`` may be given the time, to test bounds to 
 from __future__ import annotations
 
 import os
+import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -39,6 +40,7 @@ from kivy.base import EventLoop  # noqa: E402
 from kivy.clock import Clock  # noqa: E402
 from kivy.core.window import Window  # noqa: E402
 from kivy.graphics.opengl import glFinish  # noqa: E402
+from kivy.input.provider import MotionEventProvider  # noqa: E402
 from kivy.lang import Builder  # noqa: E402
 from kivy.tests.common import UnitTestTouch  # noqa: E402
 from kivy.uix.widget import Widget  # noqa: E402
@@ -122,6 +124,44 @@ class Finger:
     def up(self) -> None:
         self._touch.touch_up()
         frames()
+
+
+class Flood(MotionEventProvider):
+    """An input that has gone mad: so many touches a frame, anywhere but on STOP; then one there."""
+
+    def __init__(self, a_frame: int, stop: Widget, *, ends: bool) -> None:
+        super().__init__("mad", "")
+        self._a_frame, self._ends = a_frame, ends
+        self._stop = stop.to_window(*stop.center)
+        self._edge_x_px = stop.to_window(stop.x - stop.width, 0)[0]
+        self._dice = random.Random(37)  # noqa: S311
+        self.on_stop = False
+
+    def start(self) -> None:
+        """It has begun already."""
+
+    def stop(self) -> None:
+        """Nothing is left open."""
+
+    def update(self, dispatch_fn: Callable[[str, UnitTestTouch], None]) -> None:
+        for number in range(self._a_frame):
+            place = self._dice.uniform(0, self._edge_x_px), self._dice.uniform(0, Window.height)
+            if self.on_stop and number == self._a_frame // 2:
+                self.on_stop, place = False, self._stop
+            touch = UnitTestTouch(*place)
+            dispatch_fn("begin", touch)
+            dispatch_fn("update", touch)
+            if self._ends:
+                dispatch_fn("end", touch)
+
+    @contextmanager
+    def rages(self) -> Iterator[None]:
+        """Let it loose for a while, through the kiosk's own way of reading input."""
+        EventLoop.add_input_provider(self)
+        try:
+            yield
+        finally:
+            EventLoop.remove_input_provider(self)
 
 
 def everything(root: Widget) -> Iterator[Widget]:
@@ -230,6 +270,7 @@ def kiosk_on(
     panel: Panel = PANELS["7-inch"],
     *,
     start: bool = True,
+    is_seen: Callable[[], bool] = lambda: True,
     system: System | None = None,
 ) -> Iterator[Hands]:
     """A kiosk in the one window of this process, speaking with the pump of ``places``.
@@ -238,7 +279,7 @@ def kiosk_on(
     """
     for old in Window.children[:]:
         Window.remove_widget(old)
-    kiosk = Kiosk(places, panel, system=system)
+    kiosk = Kiosk(places, panel, is_seen=is_seen, system=system)
     kiosk.frame.size_hint = None, None
     kiosk.frame.size = panel.width_px, panel.height_px
     Window.add_widget(kiosk.frame)
@@ -253,4 +294,4 @@ def kiosk_on(
         frames(2)
 
 
-__all__ = ["Clock", "Finger", "Hands", "HoldButton", "Text", "frames", "kiosk_on"]
+__all__ = ["Clock", "Finger", "Flood", "Hands", "HoldButton", "Text", "frames", "kiosk_on"]

@@ -3,10 +3,13 @@
 import os
 import signal
 
+import pytest
 from demo_harness import RunningDemo, wait_for
-from touch import Hands
+from kivy.base import EventLoop
+from touch import Flood, Hands, frames, kiosk_on
 
-from appliance.client import new_request_id
+from appliance.client import HistoryRow, KeeperClient, new_request_id
+from ui.app import calm_input
 from ui.presenters.numbers import units
 
 
@@ -158,21 +161,26 @@ def test_sr_10_the_same_amount_again_is_confirmed_a_second_time_in_another_place
     hands.sees_text("Every step is confirmed")
 
 
-def test_the_calculator_shows_every_line_and_its_proposal_is_only_typed_in(hands: Hands) -> None:
+def work_out(hands: Hands, carbs: str, glucose: str) -> None:
+    """Have the calculator propose a bolus."""
     hands.tap("bolus")
     hands.settles()
     hands.tap("Work it out from a meal")
     hands.sees_screen("calculator")
     hands.settles()
     hands.sees(lambda: not hands.kiosk.page.presenter.view().message.startswith("The"), "profile")
-    for digit in "60":
+    for digit in carbs:
         hands.tap(digit)
         hands.later(0.2)
     hands.tap(next(one for one in hands.buttons() if getattr(one, "caption", "") == "Glucose"))
     hands.later(0.7)
-    for digit in "150":
+    for digit in glucose:
         hands.tap(digit)
         hands.later(0.2)
+
+
+def test_the_calculator_shows_every_line_and_its_proposal_is_only_typed_in(hands: Hands) -> None:
+    work_out(hands, "60", "150")
     rows = {row.caption: row for row in hands.kiosk.page.view.lines}
     assert (rows["Meal"].value, rows["Correction"].value) == ("6.00 U", "1.00 U")
     assert rows["Meal"].note == "60 g / 10 g/U"
@@ -181,6 +189,70 @@ def test_the_calculator_shows_every_line_and_its_proposal_is_only_typed_in(hands
     hands.tap("use")
     hands.sees_screen("bolus")
     assert hands.kiosk.page.view.digits + " U" == total
+
+
+def give_and_stop(hands: Hands, demo: RunningDemo) -> HistoryRow:
+    """Deliver what stands there, stop it at once; return what history says of it."""
+    hands.settles()
+    hands.tap("review")
+    hands.sees_screen("review")
+    hands.sees(lambda: hands.kiosk.page.view.ready, "the review is ready")
+    hands.settles()
+    request_id = confirm(hands)
+    hands.sees_text("STOP BOLUS")
+    hands.settles()
+    hands.tap("STOP BOLUS")
+    hands.sees_text("Stopped")
+    hands.settles()
+    hands.tap("home")
+    hands.settles()
+    hands.tap("history")
+    hands.sees_screen("history")
+    with KeeperClient(demo.places.keeper_socket) as keeper:
+
+        def told() -> HistoryRow | None:
+            rows = keeper.history(rows=40)
+            return next((one for one in rows if one.id == request_id), None)
+
+        row: HistoryRow = wait_for(told, "history has it", every_s=0.2)
+    return row
+
+
+def test_history_says_what_a_bolus_was_worked_out_for(hands: Hands, rested: RunningDemo) -> None:
+    work_out(hands, "80", "300")
+    food_uu = 8_000_000
+    hands.tap("use")
+    hands.sees_screen("bolus")
+    amount_uu = hands.kiosk.page.presenter.amount_uu
+    row = give_and_stop(hands, rested)
+    assert (row.programmed_uu, row.carbs_g) == (amount_uu, 80)
+    assert row.correction_uu == max(0, amount_uu - food_uu), "food comes first"
+    hands.sees_text("Bolus for 80 g, stopped")
+    hands.sees_text("Given for")
+
+
+@pytest.mark.full
+def test_an_amount_that_was_changed_keeps_its_carbs_and_corrects_no_more_than_it_is(
+    hands: Hands, rested: RunningDemo
+) -> None:
+    for carbs, said in (("80", "Bolus for 80 g, stopped"), ("", "Correction bolus, stopped")):
+        work_out(hands, carbs, "390")
+        hands.tap("use")
+        hands.sees_screen("bolus")
+        hands.settles()
+        hands.tap("clear")
+        for digit in "0.45" if carbs else "0.55":
+            hands.later(0.2)
+            hands.tap(digit)
+        row = give_and_stop(hands, rested)
+        assert row.programmed_uu == (450_000 if carbs else 550_000)
+        assert (row.carbs_g, row.correction_uu) == ((80, 0) if carbs else (0, 550_000))
+        hands.sees_text(said)
+        hands.settles()
+        hands.tap("home")
+        hands.sees_screen("home")
+        hands.settles()
+        free(rested)
 
 
 def test_a_killed_daemon_is_drawn_at_once_and_what_was_sent_is_never_sent_again(
@@ -287,3 +359,47 @@ def test_sr_59_f14_a_screen_that_hangs_stops_beating_and_the_bolus_ends(
     wait_for(ended, "the bolus ends", 10, every_s=0.2)
     hands.sees_screen("alarm")
     assert hands.reads("Bolus stopped: nobody could have")
+
+
+def test_f42_a_display_that_is_unplugged_lets_nobody_stop_so_the_bolus_ends(
+    rested: RunningDemo,
+) -> None:
+    plugged = [True]
+    with kiosk_on(rested.places, is_seen=lambda: plugged[0]) as hands:
+        hands.sees_screen("home")
+        hands.settles()
+        review(hands, "3.2")
+        request_id = confirm(hands)
+        hands.sees(lambda: hands.kiosk.page.view.share > 0.02, "it delivers")
+        plugged[0] = False
+        hands.sees_screen("alarm")
+        assert hands.reads("Bolus stopped: nobody could have")
+        with rested.pump() as pump:
+            dose = pump.lookup(request_id)
+        assert dose is not None
+        assert (dose.outcome, dose.certainty) == ("stopped", "exact")
+
+
+@pytest.mark.full
+def test_f37_stop_ends_a_bolus_in_a_flood_of_touches(
+    hands: Hands, rested: RunningDemo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    review(hands, "2.3")
+    request_id = confirm(hands)
+    hands.sees(lambda: hands.kiosk.page.view.share > 0.02, "it delivers")
+    hands.settles()
+    monkeypatch.setattr(EventLoop, "dispatch_input", calm_input(hands.kiosk.frame))
+    flood = Flood(10_000 // 30, hands.button("STOP"), ends=True)
+    with flood.rages():
+        frames(30)
+        assert hands.kiosk.last_stop is None
+        flood.on_stop = True
+        frames()
+        assert hands.kiosk.last_stop is not None, "in the frame that read it"
+        hands.sees_text("Everything is stopped")
+    with rested.pump() as pump:
+        dose = pump.lookup(request_id)
+        assert "A26" in [one.code for one in pump.alarms()], "and the flood is told"
+    assert dose is not None
+    assert dose.outcome == "stopped"
+    rested.bounds_hold()

@@ -171,6 +171,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
 def test_every_screen_is_whole_and_every_target_is_9_mm(
     panel: str, language: str, rested: RunningDemo
 ) -> None:
+    with rested.pump() as pump:  # the pump's own choice counts: an earlier walk has made one
+        pump.set_preferences(PreferencesSetParams(language=language))
     words.use(language)
     try:
         with kiosk_on(rested.places, PANELS[panel]) as hands:

@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 from kivy.base import EventLoop
 from kivy.core.window import Window
-from touch import TIME, Finger, Hands, frames, kiosk_on
+from kivy.tests.common import UnitTestTouch
+from touch import TIME, Finger, Flood, Hands, frames, kiosk_on
 
 from appliance.client import HistoryRow, Places, Snapshot
 from appliance.simulate.bench import VirtualBench
-from ui.fingers import STUCK_S
+from ui.app import calm_input
+from ui.fingers import CALM_S, STUCK_S
+from ui.flood import MOST_WAITING
 from ui.screens import SCREENS
 from ui.widgets import HoldButton, Key
 from ui.widgets.buttons import Touchable
@@ -148,6 +151,96 @@ def test_sr_11_a_touch_that_is_stuck_turns_entry_off_and_stop_still_counts(
         assert hands.reads("Entry is off")
         hands.tap("STOP")
         assert [one.text for one in presses] == ["STOP"]
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["taps", "fingers that stay"])
+def test_f37_of_ten_thousand_touches_a_second_few_are_let_in_none_counts_and_stop_does(
+    *,
+    ends: bool,
+    snapshot: Snapshot,
+    tmp_path: Path,
+    presses: list[Touchable],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    let_in: list[str] = []
+    hand_on = EventLoop.post_dispatch_input
+    monkeypatch.setattr(
+        EventLoop,
+        "post_dispatch_input",
+        lambda kind, touch: (let_in.append(kind), hand_on(kind, touch)),
+    )
+    with still(snapshot, tmp_path) as hands:
+        shows(hands, "bolus")
+        monkeypatch.setattr(EventLoop, "dispatch_input", calm_input(hands.kiosk.frame))
+        flood = Flood(10_000 // 30, hands.button("STOP"), ends=ends)
+        presses.clear()
+        with flood.rages():
+            for frame in range(30):
+                flood.on_stop = frame == 20
+                let_in.clear()
+                TIME.forward(1 / 30)
+                frames()
+                assert len(let_in) <= MOST_WAITING
+                # The frame that has read the touch on STOP has stopped.
+                assert [one.text for one in presses] == (["STOP"] if frame >= 20 else [])
+        assert hands.reads("Entry is off"), "these are no fingers"
+        if ends:
+            hands.kiosk.go("bolus")
+            hands.later(CALM_S + 0.1)
+            presses.clear()
+            hands.tap("7")
+            assert [one.key for one in presses] == ["7"], "entry is back"
+
+
+def test_f37_fingers_as_fast_as_they_are_pass_the_floodgate_untouched(
+    snapshot: Snapshot,
+    tmp_path: Path,
+    presses: list[Touchable],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with still(snapshot, tmp_path) as hands:
+        shows(hands, "bolus")
+        monkeypatch.setattr(EventLoop, "dispatch_input", calm_input(hands.kiosk.frame))
+        seven = hands.button("7")
+        person = Flood(0, hands.button("STOP"), ends=True)
+        finger = UnitTestTouch(*seven.to_window(*seven.center))
+        kinds = iter(["begin", "update", "end"])
+        person.update = lambda dispatch_fn: [dispatch_fn(kind, finger) for kind in kinds]
+        presses.clear()
+        with person.rages():
+            frames(2)
+        assert [one.key for one in presses] == ["7"]
+        assert not hands.reads("Entry is off")
+
+
+@pytest.mark.parametrize("size", [(480, 800), (720, 1280), (640, 400)])
+def test_f42_a_confirmation_that_moves_under_the_finger_is_let_go_and_is_deaf_again(
+    size: tuple[int, int], snapshot: Snapshot, tmp_path: Path
+) -> None:
+    with still(snapshot, tmp_path) as hands:
+        shows(hands, "review")
+        button, held = hands.kiosk.page.ids.first, []
+        button.bind(on_held=held.append)
+        button.enabled = True
+        finger = Finger(*button.to_window(*button.center)).down()
+        assert button.down
+        hands.later(button.hold_s / 2)
+        frames()
+        assert button.filled > 0
+        hands.kiosk.frame.size = size  # turned, or a window that was drawn larger
+        frames(3)
+        assert (button.down, button.filled) == (False, 0)
+        hands.later(0.3)
+        finger.up()
+        button.enabled = True  # no pump has allowed it here, so each look forbids it anew
+        again = Finger(*button.to_window(*button.center)).down()
+        assert not button.down, "nobody has aimed at it there"
+        again.up()
+        hands.later(0.5)
+        button.enabled = True
+        Finger(*button.to_window(*button.center)).down()
+        assert button.down
+        assert held == []
 
 
 def test_sr_09_unfinished_entry_is_gone_after_30_s_without_a_touch(

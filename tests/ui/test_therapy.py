@@ -181,6 +181,42 @@ def test_a_temporary_basal_begins_with_a_hold_and_ends_with_a_tap(
     hands.sees(lambda: rested.status().temp is None, "it has ended")
 
 
+def test_a_preset_of_temporary_basal_is_kept_used_and_taken_away_by_touch(
+    hands: Hands, rested: RunningDemo
+) -> None:
+    goes(hands, "basal", "basal")
+    goes(hands, "Temporary basal", "temp")
+    types(hands, "130")
+    tap(hands, "lasts")
+    types(hands, "130")
+    goes(hands, "Presets", "choose")
+    row(hands, "keep")
+    hands.sees_screen("name")
+    hands.settles()
+    types(hands, "Gym")
+    tap(hands, "take")
+    hands.sees_screen("choose")
+    with rested.pump() as pump:
+        kept = pump.temp_presets().presets["Gym"]
+    assert (kept.kind, kept.value, kept.duration_s) == ("percent", 130, 5_400)
+    tap(hands, "back")
+    hands.sees_screen("temp")
+    hands.settles()
+    types(hands, "777")  # something else stands there: the preset replaces it
+    goes(hands, "Presets", "choose")
+    row(hands, "preset Gym")
+    hands.sees_screen("temp")
+    assert [one.digits for one in hands.kiosk.page.view.fields] == ["130", "1:30"]
+    goes(hands, "Presets", "choose")
+    row(hands, "take_away")
+    hands.sees(lambda: hands.kiosk.page.view.title == "Take one away", "which one")
+    row(hands, "preset Gym")
+    hands.sees(lambda: hands.kiosk.page.view.title == "Presets", "what is left")
+    assert "Gym" not in [one.text for one in hands.kiosk.page.view.rows]
+    with rested.pump() as pump:
+        assert pump.temp_presets().presets == {}
+
+
 def test_a_quick_bolus_counts_in_steps_and_delivers_what_was_counted(
     hands: Hands, rested: RunningDemo
 ) -> None:

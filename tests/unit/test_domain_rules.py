@@ -268,6 +268,7 @@ def test_alarm_codes_are_what_the_ledger_keeps_and_never_change_their_meaning() 
         "A23": "BATTERY_LOW",
         "A24": "POWER_FAILS",
         "A25": "BATTERY_GAUGE",
+        "A26": "TOUCH_STUCK",
     }
     names = {one.value: one.name for one in AlarmCode}
     assert {code: names.get(code) for code in known} == known
@@ -298,6 +299,7 @@ def test_sr_48_what_stopped_delivery_or_left_it_in_doubt_is_high() -> None:
     assert low == {
         AlarmCode.LOW_RESERVOIR,
         AlarmCode.CLOCK_STEPPED,
+        AlarmCode.TOUCH_STUCK,
         AlarmCode.UNFINISHED,
         AlarmCode.SITE_DUE,
         AlarmCode.CHECK_GLUCOSE,

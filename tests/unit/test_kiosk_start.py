@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ui.environment import panels_card
+from ui.environment import has_display, panels_card
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,21 @@ def test_the_card_is_the_one_that_has_a_panel_whatever_its_number(
         (tmp_path / name).mkdir()
         (tmp_path / name / "status").write_text(f"{status}\n")
     assert panels_card(tmp_path) == card
+
+
+@pytest.mark.parametrize(
+    ("connectors", "there"),
+    [
+        ({}, True),  # no such folder, or a driver that shows nothing
+        ({"card1-HDMI-A-1": "disconnected", "card1-Writeback-1": "unknown"}, False),
+        ({"card0-HDMI-A-1": "disconnected", "card0-HDMI-A-2": "connected"}, True),
+        ({"card1-HDMI-A-1": "disconnected", "card2-DSI-1": "unknown"}, True),
+    ],
+)
+def test_f42_a_display_is_gone_where_the_kernel_calls_each_disconnected(
+    tmp_path: Path, connectors: dict[str, str], *, there: bool
+) -> None:
+    for name, status in connectors.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "status").write_text(f"{status}\n")
+    assert has_display(tmp_path) is there

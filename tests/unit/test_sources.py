@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -410,6 +411,31 @@ def test_librelinkup_readings_are_those_of_the_patient_that_was_chosen(
     Account.fails = True
     with pytest.raises(SourceFault, match="AuthenticationError"):
         make("libre", {"credentials": words}, place).poll()
+
+
+@pytest.mark.parametrize(("kind", "keys"), [("libre", "email"), ("dexcom", "username")])
+def test_a_server_that_takes_a_call_and_says_nothing_holds_no_source(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, keys: str
+) -> None:
+    """The libraries themselves have no time limit; the server is a real one that never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        if kind == "libre":
+            import appliance.keeper.sources.libre as libre
+
+            monkeypatch.setattr(libre, "_REGIONS", {"us": SimpleNamespace(value=address)})
+        else:
+            import pydexcom.const as const
+
+            import appliance.keeper.sources.dexcom  # noqa: F401 - it sets the limit
+
+            urls = dict.fromkeys(const.Region, f"{address}/")
+            monkeypatch.setattr("pydexcom.dexcom.DEXCOM_BASE_URLS", urls)
+        monkeypatch.setattr("appliance.keeper.sources.timed.ANSWER_S", 0.2)
+        words = secret(tmp_path, f"{keys} = a@b.c\npassword = x\n")
+        source = make(kind, {"credentials": words}, place)
+        with pytest.raises(SourceFault, match="ReadTimeout"):
+            source.poll()
 
 
 # --- the virtual patient --------------------------------------------------------------------------

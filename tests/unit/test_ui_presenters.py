@@ -222,7 +222,7 @@ def test_a_refused_resume_gives_its_reasons(desk: Desk) -> None:
     presenter = StoppedPresenter(desk)
     presenter.press("resume")
     desk.answer(Refused([Reason(code="line", text="the line is blocked")]))
-    assert presenter.view().note == "the line is blocked"
+    assert presenter.view().note == "The line is blocked."
 
 
 def test_what_was_half_entered_is_gone_after_an_interruption_and_a_dose_is_found_again(

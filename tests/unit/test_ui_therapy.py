@@ -156,13 +156,44 @@ def test_a_preset_fills_the_fields() -> None:
     temp.choose("presets")
     screen, words = desk.shown[-1]
     assert screen == "choose"
-    assert [(row.text, row.value) for row in words["asking"].rows] == [
-        ("Sport", "50% of the profile for 1 h 30 min")
-    ]
-    words["asking"].take("Sport", lambda _why: None)
+    rows = {row.text: row for row in words["asking"].rows}
+    assert list(rows) == ["Sport", "Take one away"]
+    assert rows["Sport"].value == "50% of the profile for 1 h 30 min"
+    words["asking"].take(rows["Sport"].key, lambda _why: None)
     temp.entered(**desk.shown[-1][1])
     assert [field.digits for field in temp.view().fields] == ["50", "1:30"]
     assert temp.view().foot[-1].enabled
+
+
+def test_what_is_typed_is_kept_under_a_name_but_never_over_another_preset() -> None:
+    desk = desk_of()
+    desk.client.temp_presets.return_value = Presets(
+        presets={"keep": Temp(kind="rate", value=800_000, duration_s=5_400)}
+    )
+    desk.client.pin.return_value = {"set": False}
+    temp = TempPresenter(desk)
+    temp.entered()
+    temp.choose("presets")
+    asking = desk.shown[-1][1]["asking"]
+    assert [row.text for row in asking.rows] == ["keep", "Take one away"], "nothing is typed"
+    assert asking.note
+    types(temp, "150")
+    temp.select("lasts")
+    types(temp, "200")
+    temp.choose("presets")
+    asking = desk.shown[-1][1]["asking"]
+    row = next(row for row in asking.rows if row.text == "Keep under a name")
+    assert row.value == "150% of the profile for 2 h 00 min"
+    asking.take(row.key, lambda _why: None)
+    screen, words = desk.shown[-1]
+    assert screen == "name"
+    said: list[str] = []
+    words["question"].take("keep", said.append)
+    assert said == ["There is a preset of this name."]
+    desk.client.save_temp.assert_not_called()
+    words["question"].take("Run", said.append)
+    desk.client.save_temp.assert_called_once_with("Run", "percent", 150, 7_200)
+    assert desk.shown[-1][0] == "choose"
 
 
 # --- extended and quick -----------------------------------------------------------------------
@@ -180,7 +211,7 @@ def test_sr_05_both_parts_of_a_dual_bolus_are_the_whole() -> None:
     extend.press("review")
     assert desk.shown[-1] == (
         "review",
-        {"amount_uu": 2_550_000, "extended_uu": 1_790_000, "extended_s": 7_200},
+        {"amount_uu": 2_550_000, "extended_uu": 1_790_000, "extended_s": 7_200, "purpose": None},
     )
 
 

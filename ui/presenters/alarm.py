@@ -11,6 +11,8 @@ from typing import Literal
 
 from appliance.client import Alarm, Dose, PumpError, Snapshot
 from ui.presenters import numbers
+from ui.presenters.by_touch import step_words
+from ui.presenters.change import why_not
 from ui.presenters.desk import Desk, FootItem, Presenter, View
 from ui.presenters.doses import account
 from ui.words import _, words
@@ -110,7 +112,7 @@ class AlarmPresenter(Presenter):
             sentence=self._against or words.sentence(alarm.text),
             dose=self._dose,
             steps=tuple(
-                f"{place}. {words.of_the_pump(step)}"
+                f"{place}. {step_words(step)}"
                 for place, step in enumerate(alarm.what_to_do, start=1)
             ),
             seen=_("I have seen it"),
@@ -155,4 +157,4 @@ class AlarmPresenter(Presenter):
         self._against = ""
 
     def _failed(self, error: PumpError) -> None:
-        self._answering, self._against = None, words.of_the_pump(str(error))
+        self._answering, self._against = None, why_not(error)

@@ -9,6 +9,7 @@ from appliance.client.words import parse_dose
 from ui.presenters import numbers
 from ui.presenters.desk import Desk, FootItem, Presenter, View
 from ui.presenters.entry import DOSE, Entry
+from ui.presenters.purpose import Purpose, purpose_of, purpose_words
 from ui.words import _
 
 
@@ -31,6 +32,7 @@ class AmountView(View):
     tone: str = "text"
     rows: tuple[Row, ...] = ()
     message: str = ""
+    message_tone: str = "high"
     calculator: str = ""
     calculator_short: str = ""
     """The same, where there is little room."""
@@ -44,10 +46,12 @@ class AmountPresenter(Presenter):
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self.number = Entry(DOSE)
+        self._purpose: Purpose | None = None
 
     def entered(self, **words: object) -> None:
-        """Begin with nothing, or with a proposal of the calculator."""
+        """Begin with nothing, or with a proposal of the calculator and what that is for."""
         proposed_uu = words.get("amount_uu")
+        self._purpose = purpose_of(words.get("purpose"))
         self.number.clear()
         if isinstance(proposed_uu, int) and proposed_uu > 0:
             self.number.put(numbers.units_bare(proposed_uu))
@@ -55,6 +59,7 @@ class AmountPresenter(Presenter):
     def left(self) -> None:
         """Forget it: an amount that was begun is not found again later."""
         self.number.clear()
+        self._purpose = None
 
     @property
     def amount_uu(self) -> int | None:
@@ -93,10 +98,17 @@ class AmountPresenter(Presenter):
                 Row(_("Most for one bolus"), numbers.units(most_uu)),
                 Row(_("Left in the last 60 min"), numbers.units(left_uu)),
             ),
-            message=message,
+            message=message or self._purpose_words(),
+            message_tone="high" if message else "muted",
             calculator=_("Work it out from a meal"),
             calculator_short=_("From a meal"),
         )
+
+    def _purpose_words(self) -> str:
+        amount_uu = self.amount_uu
+        if self._purpose is None or not amount_uu:
+            return ""
+        return purpose_words(self._purpose.carbs_g, self._purpose.correction_uu(amount_uu))
 
     def _extend(self, *, good: bool) -> tuple[FootItem, ...]:
         if not self.desk.has("extend"):
@@ -117,6 +129,6 @@ class AmountPresenter(Presenter):
         """Go on to the review, or elsewhere."""
         if key in ("review", "extend"):
             if self.view().foot[-1].enabled:
-                self.desk.go(key, amount_uu=self.amount_uu)
+                self.desk.go(key, amount_uu=self.amount_uu, purpose=self._purpose)
         else:
             self.desk.go(key)

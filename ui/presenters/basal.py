@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from appliance.client import PumpClient, PumpError, Refused
+from appliance.client import PumpClient, PumpError, Snapshot
 from appliance.client.calculator import segment_of
 from appliance.client.messages import Basal
 from appliance.client.words import minute_words
 from ui.presenters import numbers
 from ui.presenters.amount import Row
+from ui.presenters.change import why_not
 from ui.presenters.desk import Desk, FootItem, Presenter, View
-from ui.presenters.reasons import reasons_of
-from ui.words import _, words
+from ui.presenters.resume import Resume
+from ui.words import _
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,12 @@ class BasalPresenter(Presenter):
         self._basal: Basal | None = None
         self._busy = ""
         self._against: tuple[str, ...] = ()
+        self._resume = Resume(desk)
 
     def entered(self, **_: object) -> None:
         """Ask for the profiles."""
         self._busy, self._against = "", ()
+        self._resume.forget()
         self.desk.pump.ask(lambda pump: pump.basal(), self._shown, self._failed)
 
     def _shown(self, basal: Basal) -> None:
@@ -62,8 +66,9 @@ class BasalPresenter(Presenter):
         if snapshot is None:
             return BasalView()
         running = snapshot.state == "running"
-        if self._busy:
-            headline, tone = self._busy, "insulin"
+        resume = self._resume
+        if self._busy or resume.busy:
+            headline, tone = self._busy or _("The self-test runs …"), "insulin"
         elif running:
             headline, tone = _("Delivering"), "in_range"
         else:
@@ -73,9 +78,8 @@ class BasalPresenter(Presenter):
             title=_("Basal"),
             foot=(
                 FootItem("home", _("Back")),
-                FootItem("suspend", _("Suspend"), enabled=running and not self._busy)
-                if running
-                else FootItem("resume", _("Resume"), "primary", enabled=not self._busy, share=1.0),
+                *self._back_from_glucose(snapshot),
+                *(self._suspend() if running else resume.foot(_("Resume"), 1)),
             ),
             headline=headline,
             tone=tone,
@@ -83,9 +87,19 @@ class BasalPresenter(Presenter):
             rows=self._rows(),
             segments=self._segments(),
             minute=self._minute(),
-            message="\n".join(self._against),
+            message="\n".join(self._against or resume.against) or resume.note,
             temp=_("Temporary basal") if self.desk.has("temp") else "",
         )
+
+    def _suspend(self) -> tuple[FootItem, ...]:
+        return (FootItem("suspend", _("Suspend"), enabled=not self._busy),)
+
+    def _back_from_glucose(self, snapshot: Snapshot) -> tuple[FootItem, ...]:
+        """Return the button that ends a suspension by glucose, where there is one."""
+        protection = snapshot.glucose.protection if snapshot.glucose is not None else None
+        if protection is None or not protection.suspended:
+            return ()
+        return (FootItem("basal_back", _("Have basal back"), enabled=not self._busy, share=1.4),)
 
     def _minute(self) -> int:
         snapshot = self.desk.state.live
@@ -130,25 +144,23 @@ class BasalPresenter(Presenter):
         return tuple(rows)
 
     def press(self, key: str) -> None:
-        """Suspend, resume, or go elsewhere."""
+        """Suspend, resume, have basal back that glucose holds, or go elsewhere."""
         if key == "suspend":
-            self._busy, self._against = _("Suspending …"), ()
-
-            def suspended(pump: PumpClient) -> str:
-                pump.suspend()
-                return ""
-
-            self.desk.pump.ask(suspended, self._done, self._failed)
-        elif key == "resume":
-            self._busy, self._against = _("The self-test runs …"), ()
-            self.desk.pump.ask(lambda pump: pump.resume(), self._done, self._failed)
-        else:
+            self._do(_("Suspending …"), lambda pump: pump.suspend())
+        elif key == "basal_back":
+            self._do(_("Basal comes back …"), lambda pump: pump.resume_glucose())
+        elif not self._resume.press(key):
             self.desk.go(key)
+        else:
+            self._against = ()
 
-    def _done(self, _state: str) -> None:
+    def _do(self, busy: str, act: Callable[[PumpClient], object]) -> None:
+        self._busy, self._against = busy, ()
+        self.desk.pump.ask(act, self._done, self._failed)
+
+    def _done(self, _answer: object) -> None:
         self._busy = ""
 
     def _failed(self, error: PumpError) -> None:
         self._busy = ""
-        reasons = reasons_of(error.reasons) if isinstance(error, Refused) else [str(error)]
-        self._against = tuple(words.of_the_pump(one) for one in reasons)
+        self._against = tuple(why_not(error).split("\n"))

@@ -30,6 +30,7 @@ from ui.presenters import numbers
 from ui.presenters.amount import Row
 from ui.presenters.desk import Desk, FootItem, Presenter, View
 from ui.presenters.entry import GLUCOSE, GRAMS, Entry
+from ui.presenters.purpose import Purpose
 from ui.presenters.reasons import reasons_of
 from ui.words import _, words
 
@@ -150,7 +151,8 @@ class CalculatorPresenter(Presenter):
         elif key == "use":
             found, _message = self._sum()
             if found is not None and found.total_uu > 0:
-                self.desk.go("bolus", amount_uu=found.total_uu)
+                purpose = Purpose.of(found, self.carbs.whole or 0)
+                self.desk.go("bolus", amount_uu=found.total_uu, purpose=purpose)
         else:
             self.desk.go(key)
 

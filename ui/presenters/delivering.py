@@ -90,6 +90,8 @@ class DeliveringPresenter(Presenter):
                 again=wish.again,
                 extended_uu=wish.extended_uu,
                 extended_s=wish.extended_s,
+                correction_uu=wish.correction_uu,
+                carbs_g=wish.carbs_g,
             )
 
         self.desk.pump.ask(delivered, self._heard, self._failed)

@@ -9,6 +9,7 @@ from ui.presenters.desk import Desk, FootItem
 from ui.presenters.entry import DOSE
 from ui.presenters.form import Duration, Field, FormPresenter, FormView
 from ui.presenters.lists import Choice
+from ui.presenters.purpose import Purpose, purpose_of
 from ui.presenters.typed import Number
 from ui.words import _
 
@@ -22,12 +23,14 @@ class ExtendPresenter(FormPresenter):
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self.amount_uu = 0
+        self._purpose: Purpose | None = None
         self.now, self.lasts = Number(DOSE), Duration()
 
     def entered(self, **words: object) -> None:
         """Begin with all of it later."""
         amount_uu = words.get("amount_uu")
         self.amount_uu = amount_uu if isinstance(amount_uu, int) else 0
+        self._purpose = purpose_of(words.get("purpose"))
         self.now, self.lasts = Number(DOSE, "0"), Duration()
         self.chosen, self.against = "lasts", ()
 
@@ -102,11 +105,12 @@ class ExtendPresenter(FormPresenter):
         """Go on to the review, or back to the amount."""
         later_uu = self.later_uu
         if key == "bolus":
-            self.desk.go("bolus", amount_uu=self.amount_uu)
+            self.desk.go("bolus", amount_uu=self.amount_uu, purpose=self._purpose)
         elif key == "review" and later_uu is not None and self.lasts.complete:
             self.desk.go(
                 "review",
                 amount_uu=self.amount_uu,
                 extended_uu=later_uu,
                 extended_s=self.lasts.minutes * _S_PER_MIN,
+                purpose=self._purpose,
             )

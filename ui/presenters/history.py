@@ -105,8 +105,16 @@ def detail_of(row: HistoryRow, running: Sequence[RunningBolus | None] = ()) -> D
         of=programmed,
         tone=tone,
         sentence=sentence,
-        lines=(Fact(_("Confirmed"), steps), Fact(_("Issued"), issued), record),
+        lines=(Fact(_("Confirmed"), steps), Fact(_("Issued"), issued), *_purpose(row), record),
     )
+
+
+def _purpose(row: HistoryRow) -> tuple[Fact, ...]:
+    """Return what a bolus was given for, where somebody said it: the food, and the rest of it."""
+    parts = [_("{grams} g").format(grams=row.carbs_g)] if row.carbs_g else []
+    if row.correction_uu:
+        parts.append(_("correction {units}").format(units=numbers.units(row.correction_uu)))
+    return (Fact(_("Given for"), ", ".join(parts)),) if parts else ()
 
 
 def _as_exact(dose: Dose) -> Dose:

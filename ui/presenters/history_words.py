@@ -73,9 +73,16 @@ def dose_of(row: HistoryRow, running: Sequence[RunningBolus | None] = ()) -> Dos
     return dose
 
 
+def bolus_words(row: HistoryRow) -> str:
+    """Say what a bolus was given for: a meal, or a correction; "" where nobody said it."""
+    if row.carbs_g:
+        return _("Bolus for {grams} g").format(grams=row.carbs_g)
+    return _("Correction bolus") if row.correction_uu else ""
+
+
 def dose_words(row: HistoryRow, dose: Dose) -> tuple[str, str, str, str]:
     """Return what a dose is called, what of it went out, and the colours of that and of its row."""
-    name = kind_words(dose.kind)
+    name = bolus_words(row) or kind_words(dose.kind)
     if dose.kind == "basal":
         rate = row.raw.get("rate_uu_per_h")
         name = _("Basal {rate} U/h").format(

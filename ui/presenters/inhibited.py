@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliance.client import PumpError
 from ui.presenters.amount import Row
 from ui.presenters.desk import Desk, FootItem, Presenter, View
+from ui.presenters.resume import Resume
 from ui.words import _, words
 
 
@@ -26,12 +26,11 @@ class InhibitedPresenter(Presenter):
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
-        self._testing = False
-        self._against = ""
+        self._resume = Resume(desk, then=lambda: desk.go("home"))
 
     def entered(self, **_: object) -> None:
         """Forget an earlier answer."""
-        self._testing, self._against = False, ""
+        self._resume.forget()
 
     def view(self) -> InhibitedView:
         """Return why the pump is inhibited."""
@@ -42,13 +41,11 @@ class InhibitedPresenter(Presenter):
         passed = [one for one in snapshot.self_test if one.ok]
         checks = [Row(words.of_the_pump(one.name), _("failed"), tone="low") for one in failed]
         checks += [Row(words.of_the_pump(one.name), _("passed")) for one in passed]
-        label = _("The self-test runs …") if self._testing else _("Run the self-test again")
+        resume = self._resume
+        label = _("The self-test runs …") if resume.busy else _("Run the self-test again")
         return InhibitedView(
             title=_("Inhibited"),
-            foot=(
-                FootItem("home", _("Home")),
-                FootItem("resume", label, "primary", enabled=not self._testing, share=2),
-            ),
+            foot=(FootItem("home", _("Home")), *resume.foot(label, 2)),
             headline=_("Inhibited: nothing moves"),
             reasons=tuple(words.sentence(one) for one in snapshot.reasons),
             what_to_do=(
@@ -56,20 +53,10 @@ class InhibitedPresenter(Presenter):
                 _("2. Run the self-test again. When it passes, delivery can be resumed."),
             ),
             checks=tuple(checks),
-            against=self._against,
+            against="\n".join(resume.against) or resume.note,
         )
 
     def press(self, key: str) -> None:
-        """Run the self-test again, or go home."""
-        if key != "resume":
+        """Run the self-test again, re-arm, or go home."""
+        if not self._resume.press(key):
             self.desk.go(key)
-        elif not self._testing:
-            self._testing, self._against = True, ""
-            self.desk.pump.ask(lambda pump: pump.resume(), self._resumed, self._refused)
-
-    def _resumed(self, _state: str) -> None:
-        self._testing = False
-        self.desk.go("home")
-
-    def _refused(self, error: PumpError) -> None:
-        self._testing, self._against = False, words.of_the_pump(str(error))

@@ -10,6 +10,8 @@ from appliance.client.words import in_words
 from ui.presenters import numbers
 from ui.words import _, words
 
+_COMMAND = re.compile(r":? pumpctl .*$| \(pumpctl [^)]*\)")
+"""A command of the terminal at the end of a sentence, or in it: nobody types one here."""
 _RANGE = re.compile(r"(\d+) to (\d+)(, or 0 for off)?")
 _UNITS: Mapping[str, Callable[[int], str]] = {
     "_uu_per_h": lambda number: f"{numbers.rate(number)} U/h",
@@ -32,8 +34,16 @@ def reason_words(reason: Reason) -> str:
             return _("No limits are set, so nothing is delivered: Menu, Settings, Limits.")
         case "no_cartridge":
             return _("No cartridge is loaded: Cartridge, on the first screen.")
+        case "no_profile":
+            return _("No basal profile is in use: Menu, Profiles.")
+        case "unacknowledged":
+            return _("An alarm of high priority waits for: I have seen it.")
+        case "locked":
+            return _("Alarms have locked delivery: find out why, then Re-arm.")
+        case "signals_lost" if _COMMAND.search(reason.text):
+            return _("An alarm might not be seen or heard: Menu, Light and sound.")
         case "signals_unchecked":
-            return _("Light and sound have not been checked since the start: Menu, Check.")
+            return _("Light and sound are unchecked since the start: Menu, Light and sound.")
         case "pin_needed":
             return _("Settings are locked: the PIN is needed.")
         case "token":
@@ -44,7 +54,7 @@ def reason_words(reason: Reason) -> str:
             return _("The PIN's file is gone: set a new one.")
         case "out_of_range" if allowed := range_words(reason):
             return allowed
-    return words.sentence(reason.text)
+    return words.sentence(_COMMAND.sub("", reason.text))
 
 
 def range_words(reason: Reason) -> str:

@@ -6,7 +6,7 @@ confirmation of the same amount within 15 min stands in another place (SR-10).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appliance.client import PumpClient, PumpError, Refused, Review, Snapshot, new_request_id
 from appliance.client.messages import Speed
@@ -14,6 +14,7 @@ from appliance.client.words import NS_PER_S, in_words
 from ui.presenters import numbers
 from ui.presenters.amount import Row
 from ui.presenters.desk import Desk, FootItem, Presenter, View
+from ui.presenters.purpose import purpose_of, purpose_words
 from ui.presenters.reasons import reasons_of
 from ui.words import _, words
 
@@ -50,6 +51,8 @@ class Wish:
     token: str = ""
     again: bool = False
     speed: Speed = "normal"
+    correction_uu: int = 0
+    carbs_g: int = 0
 
 
 class ReviewPresenter(Presenter):
@@ -67,12 +70,15 @@ class ReviewPresenter(Presenter):
 
     def entered(self, **words: object) -> None:
         """Make the id of this dose, and ask for its review."""
+        amount_uu, purpose = _whole(words.get("amount_uu")), purpose_of(words.get("purpose"))
         self.wish = Wish(
             new_request_id(),
-            _whole(words.get("amount_uu")),
+            amount_uu,
             _whole(words.get("extended_uu")),
             _whole(words.get("extended_s")),
             speed=_speed(self.desk.state.live),
+            correction_uu=purpose.correction_uu(amount_uu) if purpose is not None else 0,
+            carbs_g=purpose.carbs_g if purpose is not None else 0,
         )
         self.review, self._against, self._again, self._let_go = None, (), False, False
         wish = self.wish
@@ -109,6 +115,8 @@ class ReviewPresenter(Presenter):
         ready = review is not None and review.token is not None
         whole = wish.extended_uu == wish.amount_uu and wish.amount_uu > 0
         lead = _("Deliver over {time}") if whole else _("Deliver now")
+        lead = lead.format(time=in_words(wish.extended_s))
+        purpose = purpose_words(wish.carbs_g, wish.correction_uu)
         now_uu = wish.amount_uu if whole else wish.amount_uu - wish.extended_uu
         hold = _("Hold to deliver")
         if self._again:
@@ -117,7 +125,7 @@ class ReviewPresenter(Presenter):
         return ReviewView(
             title=_("Review"),
             foot=(FootItem("home", _("Cancel, nothing delivered"), share=1.6),),
-            lead=lead.format(time=in_words(wish.extended_s)),
+            lead=f"{lead}  ·  {purpose}" if purpose else lead,
             amount=numbers.units_bare(now_uu),
             unit=_("units"),
             detail=self._detail(),
@@ -189,16 +197,7 @@ class ReviewPresenter(Presenter):
         wish = self.wish
         self.desk.go(
             "delivering",
-            wish=Wish(
-                wish.request_id,
-                wish.amount_uu,
-                wish.extended_uu,
-                wish.extended_s,
-                review.duration_s,
-                review.token,
-                self._again,
-                wish.speed,
-            ),
+            wish=replace(wish, duration_s=review.duration_s, token=review.token, again=self._again),
         )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliance.client import PumpError
 from ui.presenters.desk import Desk, FootItem, Presenter, View
 from ui.presenters.doses import account
+from ui.presenters.resume import Resume
 from ui.words import _, words
 
 
@@ -25,12 +25,11 @@ class StoppedPresenter(Presenter):
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
-        self._resuming = False
-        self._against: tuple[str, ...] = ()
+        self._resume = Resume(desk)
 
     def entered(self, **_: object) -> None:
         """Forget an earlier refusal."""
-        self._resuming, self._against = False, ()
+        self._resume.forget()
 
     def view(self) -> StoppedView:
         """Return what was stopped."""
@@ -50,10 +49,11 @@ class StoppedPresenter(Presenter):
             )
         lines = tuple(account(part) for dose in stop.doses for part in dose.parts)
         running = snapshot is not None and snapshot.state == "running"
-        if self._resuming:
+        resume = self._resume
+        if resume.busy:
             note = _("The self-test runs, then basal goes on …")
-        elif self._against:
-            note = "\n".join(self._against)
+        elif resume.against or resume.locked:
+            note = "\n".join(resume.against) or resume.note
         elif running:
             note = _("Basal is delivered again.")
         else:
@@ -68,22 +68,9 @@ class StoppedPresenter(Presenter):
 
     def _foot(self, *, resume: bool) -> tuple[FootItem, ...]:
         home = FootItem("home", _("Home"))
-        if not resume:
-            return (home,)
-        free = not self._resuming
-        return (home, FootItem("resume", _("Resume basal"), "primary", enabled=free, share=2))
+        return (home, *self._resume.foot(_("Resume basal"), 2)) if resume else (home,)
 
     def press(self, key: str) -> None:
-        """Go home, or resume: the self-test runs first."""
-        if key == "home":
-            self.desk.go("home")
-        elif key == "resume" and not self._resuming:
-            self._resuming, self._against = True, ()
-            self.desk.pump.ask(lambda pump: pump.resume(), self._resumed, self._refused)
-
-    def _resumed(self, _state: str) -> None:
-        self._resuming = False
-
-    def _refused(self, error: PumpError) -> None:
-        self._resuming = False
-        self._against = tuple(words.of_the_pump(line) for line in str(error).split("; "))
+        """Go home, re-arm, or resume: the self-test runs first."""
+        if not self._resume.press(key):
+            self.desk.go(key)

@@ -7,7 +7,7 @@ from appliance.client.messages import Presets, Temp, TempKind, TempStarted
 from appliance.client.words import NS_PER_S, parse_rate
 from ui.presenters import numbers
 from ui.presenters.amount import Row
-from ui.presenters.change import why_not
+from ui.presenters.change import change, unlocked, why_not
 from ui.presenters.choose import Asking
 from ui.presenters.confirm import Done, Matter, Refuse
 from ui.presenters.desk import Desk, FootItem
@@ -16,11 +16,14 @@ from ui.presenters.entry import Field as Digits
 from ui.presenters.form import Duration, Field, FormPresenter, FormView
 from ui.presenters.lists import Choice
 from ui.presenters.lists import Row as Listed
+from ui.presenters.name import NameQuestion
 from ui.presenters.typed import Number
 from ui.words import _, words
 
 _PERCENT = Digits(3, 0)
 _S_PER_MIN = 60
+_KEEP, _TAKE_AWAY, _PRESET = "keep", "take_away", "preset "
+"""Keys of the list of presets; the last one stands before a name."""
 
 
 def temp_words(temp: Temp) -> str:
@@ -28,6 +31,10 @@ def temp_words(temp: Temp) -> str:
     if temp.kind == "percent":
         return _("{percent}% of the profile").format(percent=temp.value)
     return f"{numbers.rate(temp.value)} U/h"
+
+
+def _for_time(what: str, duration_s: int) -> str:
+    return _("{what} for {time}").format(what=what, time=numbers.age(duration_s))
 
 
 def running_words(snapshot: Snapshot | None) -> str:
@@ -110,7 +117,7 @@ class TempPresenter(FormPresenter):
             choices=(
                 Choice("percent", _("Percent")),
                 Choice("rate", "U/h"),
-                Choice("presets", _("Presets"), bool(self._presets)),
+                Choice("presets", _("Presets")),
             ),
             choice=self.kind,
             fields=fields,
@@ -154,27 +161,88 @@ class TempPresenter(FormPresenter):
         self._cancelling = False
         self.against = tuple(why_not(error).split("\n"))
 
+    # --- presets ------------------------------------------------------------------------------
+
+    def _back(self) -> None:
+        self.desk.go("temp", kept=True)
+
+    def _preset_row(self, name: str) -> Listed:
+        temp = self._presets[name]
+        what = _for_time(temp_words(temp), temp.duration_s)
+        return Listed(f"{_PRESET}{name}", name, what)
+
     def _list_presets(self) -> None:
-        presets = self._presets
+        """List what is kept, and what can be done there: keep what is typed, take one away."""
+        names, typed, presets = sorted(self._presets), self._typed(), dict(self._presets)
+        rows = [self._preset_row(name) for name in names]
+        if typed is not None:
+            what = _for_time(temp_words(typed), typed.duration_s)
+            rows.append(Listed(_KEEP, _("Keep under a name"), what))
+        if names:
+            rows.append(Listed(_TAKE_AWAY, _("Take one away"), "…"))
 
-        def take(name: str, _refuse: Refuse) -> None:
-            self.desk.go("temp", preset=presets[name])
+        def take(key: str, _refuse: Refuse) -> None:
+            if key == _KEEP and typed is not None:
+                self._ask_name(typed)
+            elif key == _TAKE_AWAY:
+                self._ask_which()
+            else:
+                self.desk.go("temp", preset=presets[key.removeprefix(_PRESET)])
 
-        rows = tuple(
-            Listed(
-                name,
-                name,
-                _("{what} for {time}").format(
-                    what=temp_words(temp), time=numbers.age(temp.duration_s)
-                ),
-            )
-            for name, temp in sorted(presets.items())
+        note = _("Type a temporary basal first: then it can be kept here under a name.")
+        asking = Asking(
+            _("Presets"), tuple(rows), take, self._back, note="" if typed is not None else note
         )
+        self.desk.go("choose", asking=asking)
 
-        def back() -> None:
-            self.desk.go("temp", kept=True)
+    def _typed(self) -> Temp | None:
+        """Return what the fields hold, where they are complete."""
+        value = self.value
+        if value is None or not self.lasts.complete:
+            return None
+        return Temp(kind=self.kind, value=value, duration_s=self.lasts.minutes * _S_PER_MIN)
 
-        self.desk.go("choose", asking=Asking(_("Presets"), rows, take, back))
+    def _ask_name(self, temp: Temp) -> None:
+        kind: TempKind = "percent" if temp.kind == "percent" else "rate"
+
+        def take(name: str, refuse: Refuse) -> None:
+            if name in self._presets:  # the pump would let the old one go without a word
+                refuse(_("There is a preset of this name."))
+                return
+
+            def save(pump: PumpClient) -> None:
+                pump.save_temp(name, kind, temp.value, temp.duration_s)
+
+            change(self.desk, save, self._look_again, refuse, self._list_presets)
+
+        caption = _for_time(temp_words(temp), temp.duration_s)
+        question = NameQuestion(_("Keep a preset"), caption, take, self._list_presets)
+        # The PIN comes first, where one is set: the name is not typed for nothing.
+        unlocked(self.desk, lambda: self.desk.go("name", question=question), self._list_presets)
+
+    def _ask_which(self) -> None:
+        def take(key: str, refuse: Refuse) -> None:
+            def delete(pump: PumpClient) -> None:
+                pump.delete_temp(key.removeprefix(_PRESET))
+
+            change(self.desk, delete, self._look_again, refuse, self._list_presets)
+
+        rows = tuple(self._preset_row(name) for name in sorted(self._presets))
+        asking = Asking(_("Take one away"), rows, take, self._list_presets)
+        unlocked(self.desk, lambda: self.desk.go("choose", asking=asking), self._list_presets)
+
+    def _look_again(self) -> None:
+        """Show what is kept now, as the pump has it."""
+
+        def came(presets: Presets) -> None:
+            self._presets = presets.presets
+            self._list_presets()
+
+        def failed(error: PumpError) -> None:
+            self._failed(error)
+            self._back()
+
+        self.desk.pump.ask(lambda pump: pump.temp_presets(), came, failed)
 
     def _review(self) -> None:
         value, kind, minutes = self.value, self.kind, self.lasts.minutes
@@ -205,7 +273,7 @@ class TempPresenter(FormPresenter):
                 hold=_("Hold to begin"),
                 act=act,
                 done=_("It runs: basal is now"),
-                back=lambda: self.desk.go("temp", kept=True),
+                back=self._back,
                 after=lambda: self.desk.go("basal"),
             ),
         )

@@ -21,27 +21,31 @@ class ConfirmPage(Page):
     hold_s = NumericProperty(HOLD_S)
     presenter: ConfirmPresenter
 
+    def on_kv_post(self, _base: object) -> None:
+        """Keep the button and the facts: ``ids`` forgets what hangs nowhere."""
+        self._hold, self._facts = self.ids.first.__self__, self.ids.facts.__self__
+
     def on_view(self, *_: object) -> None:
         """Put the button where it belongs."""
         if "lower" in self.ids:
             self._arrange()
 
     def _arrange(self) -> None:
-        lower, hold, facts = self.ids.lower, self.ids.first, self.ids.facts
+        lower, hold, facts = self.ids.lower, self._hold, self._facts
         order = [hold, facts] if theme.portrait else [facts, hold]
         if self.view.over:
             order = [facts]
-        if [one.__self__ for one in order] == list(reversed(lower.children)):
+        if order == list(reversed(lower.children)):
             return
         lower.clear_widgets()
         for one in order:
-            lower.add_widget(one.__self__)
+            lower.add_widget(one)
         hold.down = False
 
     def entered(self) -> None:
         """Have the button in its place, and deaf for its first half second."""
         self._arrange()
-        self.ids.first.appear()
+        self._hold.appear()
 
     def held(self) -> None:
         """Hand a full hold to the presenter."""

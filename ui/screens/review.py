@@ -24,13 +24,14 @@ class ReviewPage(Page):
         """Put the button where it belongs: upright above the facts first, then below them."""
         if "lower" not in self.ids:
             return
-        lower, hold, facts = self.ids.lower, self.ids.first, self.ids.facts
+        # Strong references: while they hang nowhere, ``ids`` may forget them.
+        lower, hold, facts = self.ids.lower, self.ids.first.__self__, self.ids.facts.__self__
         order = [hold, facts] if self.view.again != theme.portrait else [facts, hold]
-        if [one.__self__ for one in order] == list(reversed(lower.children)):
+        if order == list(reversed(lower.children)):
             return
         lower.clear_widgets()
         for one in order:
-            lower.add_widget(one.__self__)
+            lower.add_widget(one)
         hold.down = False
 
     def entered(self) -> None:

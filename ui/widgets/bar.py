@@ -113,8 +113,8 @@ class Foot(BoxLayout):
             for item in row:
                 line.add_widget(self._made(item))
             if row is rows[-1]:
-                if theme.portrait:
-                    for _place in range(_ROW_MOST - 1 - len(row)):
+                if theme.portrait:  # a wide button has the width that the others leave
+                    for _place in range(int(_ROW_MOST - 1 - sum(item.share for item in row))):
                         line.add_widget(BoxLayout())
                 line.add_widget(BoxLayout(size_hint_x=None, width=theme.stop_width))
             self.add_widget(line)

@@ -176,6 +176,8 @@ class HoldButton(Touchable, Surface):
     """Hold to confirm: the button fills for ``hold_s``, and only a full one fires ``on_held``.
 
     Letting go early does nothing and fires ``on_let_go``. For 500 ms after it appeared it is deaf.
+    Where it moves under the finger, because the screen was turned or resized, that lets go too, and
+    it is deaf again: nobody has aimed at it there (F42).
     """
 
     text = StringProperty("")
@@ -192,6 +194,11 @@ class HoldButton(Touchable, Surface):
         self._since_s = 0.0
         self._turn: Callable[[], None] | None = None
         self._beat = Clock.create_trigger(self._fill_up, 0, interval=True)
+        self.bind(pos=self._moved, size=self._moved)
+
+    def _moved(self, *_: object) -> None:
+        self.down = False
+        self.appear()
 
     def on_down(self, _: object, down: bool) -> None:
         """Begin to fill, or let go."""

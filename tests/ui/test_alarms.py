@@ -1,0 +1,139 @@
+"""Alarms by touch, over the real daemon: what a person at the screen raises, answers and ends."""
+
+import pytest
+from demo_harness import RunningDemo, wait_for
+from touch import Hands, frames
+
+from appliance.client import KeeperClient
+from ui.fingers import CALM_S, REPEATS_PER_MIN, STUCK_S
+
+
+def codes(demo: RunningDemo) -> list[str]:
+    return [one.code for one in demo.status().alarms]
+
+
+def told_since(demo: RunningDemo, seq: int, code: str) -> list[str]:
+    """What history says of one alarm, oldest first, after a row of the ledger."""
+    with KeeperClient(demo.places.keeper_socket) as keeper:
+        rows = [one for one in keeper.history(rows=40) if one.seq > seq and one.kind == "alarm"]
+    texts = [one.text or "" for one in reversed(rows)]
+    return [text for text in texts if f" {code} " in text]
+
+
+def test_sr_11_a_touch_that_is_stuck_raises_an_alarm_at_the_pump_until_all_is_calm(
+    hands: Hands, rested: RunningDemo
+) -> None:
+    before = int(rested.status().ledger["seq"])
+    hands.tap("bolus")
+    hands.sees_screen("bolus")
+    hands.settles()
+    stuck = hands.finger_on("5").down()
+    hands.later(STUCK_S + 0.1)
+    hands.sees_text("Entry is off")
+    hands.sees(lambda: "A26" in codes(rested), "the pump has the alarm")
+    hands.tap("7")
+    assert hands.kiosk.page.view.digits == "5", "entry is off"
+    stuck.up()
+    hands.later(CALM_S + 0.1)
+    hands.sees(lambda: "A26" not in codes(rested), "the alarm has gone with its cause")
+    hands.sees(lambda: not hands.reads("Entry is off"), "entry is back")
+    wait_for(lambda: len(told_since(rested, before, "A26")) == 2, "both rows are told")
+    raised, ended = told_since(rested, before, "A26")
+    assert raised == "low A26 raised: a touch on the screen does not end: entry is off"
+    assert ended.startswith("low A26 ended: ")
+
+
+@pytest.mark.full
+def test_sr_11_a_key_that_repeats_without_end_raises_it_too_and_stop_still_stops(
+    hands: Hands, rested: RunningDemo
+) -> None:
+    hands.tap("bolus")
+    hands.sees_screen("bolus")
+    hands.settles()
+    for _press in range(REPEATS_PER_MIN + 1):
+        hands.tap("clear")
+        hands.later(0.12)
+
+    def texts() -> list[str]:
+        return [one.text for one in rested.status().alarms if one.code == "A26"]
+
+    hands.sees(texts, "the pump has the alarm")
+    assert texts() == ["a key on the screen repeats without end: entry is off"]
+    hands.tap("STOP")
+    hands.sees_text("Everything is stopped")
+    hands.later(CALM_S + 0.1)
+    frames(2)
+    hands.sees(lambda: not texts(), "it has gone with its cause")
+
+
+def answer_all(hands: Hands) -> set[str]:
+    """Touch "I have seen it" until no alarm has the screen; return what stood there."""
+    texts: set[str] = set()
+    while hands.screen() == "alarm":
+        texts |= set(hands.texts())
+        hands.settles()
+        number = hands.kiosk.page.view.number
+        hands.tap("I have seen it")
+        hands.sees(
+            lambda number=number: (
+                hands.screen() != "alarm" or hands.kiosk.page.view.number != number
+            ),
+            "it is answered",
+        )
+    return texts
+
+
+def test_sr_50_a_pause_of_the_sound_counts_down_on_the_screen(
+    hands: Hands, rested: RunningDemo
+) -> None:
+    rested.bench("inject", name="driver_fault")
+    hands.sees_screen("alarm", 40)
+    hands.settles()
+    hands.sees(lambda: hands.kiosk.page.view.pausable, "it sounds")
+    hands.tap("pause")
+    hands.sees_text("Sound paused, ")
+
+    def left_s() -> int:
+        return int(hands.kiosk.page.view.pause.split("paused, ")[1].split()[0])
+
+    first_s = hands.sees(left_s, "the seconds left")
+    assert 100 <= first_s <= 120
+    hands.sees(lambda: left_s() < first_s, "they count down")
+    rested.bench("clear", name="all")
+    answer_all(hands)
+
+
+def test_sr_27_a_locked_pump_is_rearmed_and_resumed_by_touch(
+    hands: Hands, rested: RunningDemo
+) -> None:
+    def is_faulted() -> bool:
+        return rested.status().state == "faulted"
+
+    for _blow in range(3):
+        rested.bench("inject", name="driver_fault")
+        wait_for(is_faulted, "the alarm has stopped delivery", 40)
+        rested.bench("clear", name="all")
+        if "A34" in codes(rested):  # an earlier test may have stopped it too
+            break
+        rested.recover()
+    assert "A34" in codes(rested), "the third time locks it"
+    hands.sees_screen("alarm")
+    texts = answer_all(hands)
+    assert any("I have seen it, then Basal, then Re-arm, then Resume." in one for one in texts)
+    assert not any("pumpctl" in one for one in texts)
+    hands.kiosk.go("home")
+    hands.settles()
+    hands.tap("basal")
+    hands.sees_screen("basal")
+    hands.settles()
+    hands.sees_text("find out why, then re-arm")
+    hands.tap("resume")
+    assert rested.status().state == "faulted", "it waits for the re-arming"
+    hands.settles()
+    hands.tap("rearm")
+    hands.sees_text("Re-armed")
+    hands.sees(lambda: hands.button("resume").enabled, "it can be resumed")
+    hands.settles()
+    hands.tap("resume")
+    hands.sees(lambda: rested.status().state == "running", "basal is delivered again", 40)
+    rested.bounds_hold()

@@ -31,6 +31,7 @@ class BatteryDesk(Desk):
         self._alarms, self._stop = alarms, stop
         self._battery = context.machine.battery
         self._has_line = context.machine.power_line
+        self._absent = self._battery is None and not self._has_line
         self._gauge = rules.Gauge()
         self._heard_ns = context.now_ns
         self._low = False
@@ -98,11 +99,11 @@ class BatteryDesk(Desk):
     # ------------------------------------------------------------------ what is due
 
     def tend(self) -> None:
+        if self._absent:
+            return
         if self._good_since_ns is not None and self._c.now_ns >= self._back_ns:
             self._failing, self._good_since_ns = False, None
             self._alarms.clear(AlarmCode.POWER_FAILS)
-        if self._battery is None and not self._has_line:
-            return
         if self._battery is not None and self._c.now_ns >= self._silent_ns:
             self._gauge = self._gauge.doubted(_NO_WORD, self._silent_ns)
         doubt, since_ns = self._doubt()
@@ -112,6 +113,8 @@ class BatteryDesk(Desk):
             self._alarms.raise_(AlarmCode.BATTERY_GAUGE, doubt)
 
     def wake_ns(self) -> int:
+        if self._absent:
+            return NO_LIMIT
         wakes_ns = [NO_LIMIT]
         if self._good_since_ns is not None:
             wakes_ns.append(self._back_ns)
@@ -170,7 +173,7 @@ class BatteryDesk(Desk):
         return [Reason("power_fails", _FAILING)] if self._failing else ()
 
     def in_snapshot(self) -> Mapping[str, Any]:
-        if self._battery is None and not self._has_line:
+        if self._absent:
             return {"battery": None}
         percent = None if self._gauge.doubt else self._gauge.percent
         lasts_s = (

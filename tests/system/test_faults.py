@@ -181,7 +181,7 @@ def test_f57_f59_f60_f61_a_fault_at_the_motor_stops_it_and_says_why(
     assert took_ms <= 350
 
 
-@pytest.mark.parametrize("rate", ["bolus", "basal"])
+@pytest.mark.parametrize("rate", ["bolus", pytest.param("basal", marks=pytest.mark.full)])
 def test_sr_60_a_supply_that_fails_stops_the_motor_and_every_dose_has_its_account(
     pump: RunningDemo, rate: str
 ) -> None:

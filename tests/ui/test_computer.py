@@ -55,7 +55,7 @@ def open_computer(hands: Hands) -> None:
     frames(3)
 
 
-@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("language", [pytest.param("en", marks=pytest.mark.full), "de"])
 @pytest.mark.parametrize("panel", sorted(PANELS))
 def test_the_computers_screens_are_whole_on_every_panel(
     panel: str, language: str, tmp_path: Path

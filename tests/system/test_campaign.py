@@ -33,8 +33,11 @@ PASSES = ("too_soon", "window_limit")
 FULL_UU = 300_000_000
 SEED = 20_261_122
 A_HAND_S = 0.3
-"""What a hand needs from resume to the next bolus at least. The demo's supervisor looks every 0.05 s
-whether somebody has; where nobody has, the fourth death in five minutes is a program's last."""
+"""What a hand needs from resume to the next bolus at least.
+
+Every 0.05 s the demo looks whether a person has resumed; where nobody has, the fourth death within
+five minutes is a program's last.
+"""
 
 
 @pytest.fixture(scope="module")

@@ -105,6 +105,7 @@ class PinsTable(_Table):
     lamp_high: BcmPin
     lamp_medium: BcmPin
     lamp_low: BcmPin
+    power_fail_n: BcmPin | None = None
 
 
 class MechanicsTable(_Table):
@@ -160,6 +161,18 @@ class ForceTable(_Table):
     line_nl_per_kpa: Annotated[int, Field(ge=0, le=10_000)] = 0
 
 
+class BatteryTable(_Table):
+    """The battery, and the chip that says how full it is."""
+
+    kind: Literal["none", "bench", "max17048", "ina219"]
+    capacity_mwh: Annotated[int, Field(ge=500, le=500_000)]
+    load_mw: Annotated[int, Field(ge=500, le=50_000)]
+    i2c_bus: Annotated[int, Field(ge=0, le=30)] = 1
+    i2c_address: Annotated[int, Field(ge=3, le=119)] | None = None
+    empty_mv: Annotated[int, Field(ge=2_000, le=26_000)] = 3_300
+    full_mv: Annotated[int, Field(ge=2_000, le=26_000)] = 4_150
+
+
 class DriverTable(_Table):
     """How the motor driver is told current and microsteps: by its jumpers, or over a UART."""
 
@@ -212,6 +225,7 @@ class Config(_Table):
     safety: SafetyTable
     force: ForceTable
     driver: DriverTable = DriverTable()
+    battery: BatteryTable | None = None
     users: UsersTable
     paths: PathsTable
 
@@ -278,6 +292,17 @@ def _unfit(tables: Mapping[str, Any]) -> Iterator[str]:
     run_ma, hold_ma = driver.get("run_ma"), driver.get("hold_ma")
     if run_ma is not None and hold_ma is not None and hold_ma > run_ma:
         yield f"driver.hold_ma = {hold_ma} is above driver.run_ma = {run_ma}"
+    battery = tables.get("battery") or {}
+    empty_mv, full_mv = battery.get("empty_mv"), battery.get("full_mv")
+    if empty_mv is not None and full_mv is not None and empty_mv >= full_mv:
+        yield f"battery.empty_mv = {empty_mv} is not below battery.full_mv = {full_mv}"
+    if battery.get("kind") == "bench" and factory in ("lgpio", "rpigpio"):
+        yield f'battery.kind = "bench" needs pins.factory = "bench", not "{factory}"'
+    if pins.get("power_fail_n") is not None and factory == "bench":
+        yield (
+            'pins.power_fail_n needs a pin factory of a Pi: with pins.factory = "bench" the line '
+            'comes with battery.kind = "bench"'
+        )
     if force.get("required") and force.get("kind") == "none":
         yield 'force.required = true needs a sensor: force.kind is "none"'
     if force.get("kind") == "bench" and factory in ("lgpio", "rpigpio"):

@@ -40,7 +40,6 @@ _READY_S = 30.0
 _STOP_S = 10.0
 _TOUR_S = 240.0
 _LOOK_S = 0.05
-_FORGIVE_LOOKS = 4
 _BENCH_FIFO = 30
 
 _PACKAGES = "libgl1 libegl1 libgles2 libmtdev1"
@@ -104,6 +103,11 @@ required = false
 threshold_mn = 12_000
 friction_mn = 1_000      # as the bench's plunger and its tubing are
 line_nl_per_kpa = 20
+
+[battery]
+kind = "bench"
+capacity_mwh = 10_000
+load_mw = 5_000
 
 [users]
 observe = []
@@ -317,14 +321,12 @@ class Demo:
 
     def supervise(self) -> str:
         """Restart what dies until told to end; return why it ended by itself, or nothing."""
-        looks = 0
         while not self.ending.wait(_LOOK_S):
-            looks += 1
             for child in self._children:
                 why = self._look_at(child)
                 if why:
                     return why
-            if looks % _FORGIVE_LOOKS == 0 and any(child.deaths for child in self._children):
+            if any(child.deaths for child in self._children):
                 self._forgive()
         return ""
 
@@ -357,11 +359,10 @@ class Demo:
         """
         try:
             with PumpClient(self.runtime / "pumpd.sock") as pump:
-                standing = [one for one in pump.alarms() if not one.acknowledged]
-                running = pump.status().state == "running"
+                now = pump.status()
         except (NoPump, PumpError):
             return
-        if running and not standing:
+        if now.state == "running" and all(one.acknowledged for one in now.alarms):
             for child in self._children:
                 child.deaths.clear()
 

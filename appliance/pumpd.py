@@ -47,6 +47,7 @@ from appliance.adapters.pin import PinFile, PinThread
 from appliance.adapters.wires import StepperWire, Wire, connect, pair
 from appliance.client.messages import GUARDED, PUMP_METHODS, Role
 from appliance.config import Config, load
+from appliance.domain.battery import Battery
 from appliance.domain.limits import INTERVAL_CEILING_S, Limits
 from appliance.domain.occlusion import Line
 from appliance.engine import messages as m
@@ -67,6 +68,8 @@ from appliance.errors import (
 from appliance.records import Alive, Bye, Hello
 from appliance.records import Head as HeadRecord
 from appliance.records import Role as WireRole
+from drivers.battery import BenchCells, Cells, GaugeOf, power_line
+from drivers.battery import gauge_of as build_gauge
 from drivers.board import Board, board_of
 from drivers.factory import build_factory
 from drivers.feedback import alarm_feedback
@@ -80,6 +83,7 @@ _ALIVE_S = 0.1
 _LEAVE_NS = 300_000_000
 _ENGINE_QUIET_NS = 2_000_000_000
 _FIRST_LOOKS_S = 0.05
+_GAUGE_S = 1.0
 _REBUILD_S = 1.0
 _GUARD_RETRY_NS = 200_000_000
 _WATCHDOG_NS = 1_000_000_000
@@ -256,11 +260,12 @@ class AliveThread(threading.Thread):
 
 
 class SensorThread(threading.Thread):
-    """Reads the force sensor, and where there is feedback, what lamps and buzzer draw.
+    """Reads force sensor and power-fail line, and where there is feedback, what lamps and buzzer
+    draw.
 
-    As often as the engine last asked for. It stops the motor itself at the threshold of force,
-    before it tells the engine. A sensor that fails for a second is built anew: its pins may be
-    lost, and be there again.
+    As often as the engine last asked for. It stops the motor itself at the threshold of force, and
+    where the supply fails, before it tells the engine. A sensor that fails for a second is built
+    anew: its pins may be lost, and be there again.
     """
 
     def __init__(
@@ -276,6 +281,7 @@ class SensorThread(threading.Thread):
         self._source: ForceSource | None = None
         self._failing_s = 0.0
         self._last_board: m.Board | None = None
+        self._last_line: m.PowerLine | None = None
         self._threshold_mn = threshold_mn
         self._post, self._stop_motor, self._died = post, stop, died
         self._every_s = _FIRST_LOOKS_S
@@ -311,7 +317,7 @@ class SensorThread(threading.Thread):
                 events: list[m.Event] = []
                 if self._source is None or self._source.sensor is not None:
                     events.append(m.Force(force_mn, text))
-                self._post(*events, *self._feedback(), *self._board())
+                self._post(*self._power(text), *events, *self._feedback(), *self._board())
                 self._bell.wait(self._every_s if self._source is not None else _REBUILD_S)
                 self._bell.clear()
         except Exception as error:  # noqa: BLE001 - a dead thread takes its program down
@@ -332,6 +338,26 @@ class SensorThread(threading.Thread):
             return None, str(fault)
         self._failing_s = 0.0
         return force_mn, ""
+
+    def _power(self, text: str) -> list[m.Event]:
+        """Read the power-fail line, and tell what is new; the motor is stopped before that."""
+        if self._source is None:
+            if self._last_line is None:  # there may be none
+                return []
+            now = m.PowerLine(None, f"the power-fail line cannot be read: {text}")
+        elif self._source.power_fails is None:
+            return []
+        else:
+            try:
+                now = m.PowerLine(self._source.power_fails())
+            except PinFault as fault:
+                now = m.PowerLine(None, str(fault))
+        if now == self._last_line:
+            return []
+        self._last_line = now
+        if now.failing:
+            self._stop_motor()
+        return [now]
 
     def _feedback(self) -> list[m.Event]:
         if self._source is None or self._source.feedback is None:
@@ -362,6 +388,40 @@ class SensorThread(threading.Thread):
             source.close()
 
 
+class GaugeThread(threading.Thread):
+    """Reads the battery's gauge once a second. A bus that hangs keeps nothing else waiting: force
+    and power-fail line are another thread's, and the engine notices the silence.
+    """
+
+    def __init__(
+        self,
+        gauge: GaugeOf,
+        post: Callable[[m.BatteryGauge], None],
+        died: Callable[[BaseException], None],
+    ) -> None:
+        super().__init__(name="gauge", daemon=True)
+        self._gauge, self._post, self._died = gauge, post, died
+        self.ending = threading.Event()
+
+    def run(self) -> None:
+        """Read until told to end. A bug here ends the program."""
+        try:
+            while not self.ending.is_set():
+                self._post(self._read())
+                self.ending.wait(_GAUGE_S)
+        except Exception as error:  # noqa: BLE001 - a dead thread takes its program down
+            self._died(error)
+        finally:
+            with contextlib.suppress(PinFault, OSError):
+                self._gauge.close()
+
+    def _read(self) -> m.BatteryGauge:
+        try:
+            return m.BatteryGauge(self._gauge.read())
+        except (PinFault, SensorFault) as fault:
+            return m.BatteryGauge(None, str(fault))
+
+
 @dataclass(frozen=True, slots=True)
 class ForceSource:
     """What the sensor thread reads, None for what there is not, and the pins it came with."""
@@ -370,6 +430,7 @@ class ForceSource:
     feedback: Callable[[], int | None] | None
     factories: PinFactories | None
     board: Board
+    power_fails: Callable[[], bool] | None = None
 
     def close(self) -> None:
         """Give both back."""
@@ -452,6 +513,8 @@ class Program:
             self._stop_now,
             self.died,
         )
+        gauge = gauge_of(config)
+        self._gauge = None if gauge is None else GaugeThread(gauge, post, self.died)
 
     # ------------------------------------------------------------------ the server's side
 
@@ -512,6 +575,8 @@ class Program:
         self._alive.start()
         self._pins.start()
         self._sensor.start()
+        if self._gauge is not None:
+            self._gauge.start()
         wake_ns = 0
         try:
             while self._exit is None:
@@ -526,6 +591,8 @@ class Program:
             self._alive.ending.set()
             self._pins.end()
             self._sensor.end()
+            if self._gauge is not None:
+                self._gauge.ending.set()
             self._server.close()
             self._ledger_thread.end()
             if self._exit is None:
@@ -785,7 +852,23 @@ def machine_of(config: Config, digest: str, speed: int) -> Machine:
             config.force.friction_mn,
             config.force.line_nl_per_kpa,
         ),
+        battery=battery_of(config),
+        power_line=has_power_line(config),
     )
+
+
+def battery_of(config: Config) -> Battery | None:
+    """Return the battery's facts; None where there is none."""
+    table = config.battery
+    if table is None or table.kind == "none":
+        return None
+    return Battery(table.capacity_mwh, table.load_mw)
+
+
+def has_power_line(config: Config) -> bool:
+    """Say whether something tells that the supply fails: a pin, or the bench's battery."""
+    bench = config.battery is not None and config.battery.kind == "bench"
+    return bench or config.pins.power_fail_n is not None
 
 
 def users_of(config: Config) -> dict[Role, set[int]]:
@@ -817,9 +900,9 @@ def users_of(config: Config) -> dict[Role, set[int]]:
 
 def force_source(config: Config) -> ForceSource:
     """Build what the sensor thread reads, as configured. Raises PinFault and SensorFault."""
-    table = config.force
+    table, line = config.force, config.pins.power_fail_n
     runtime = config.paths.runtime
-    if table.kind == "none" and config.pins.factory != "bench":
+    if table.kind == "none" and line is None and config.pins.factory != "bench":
         return ForceSource(None, None, None, board_of(config.pins.factory, None))
     factories = build_factory(
         config.pins.factory,
@@ -843,7 +926,31 @@ def force_source(config: Config) -> ForceSource:
         alarm_feedback(config.pins.factory, factories),
         factories,
         board_of(config.pins.factory, factories),
+        power_line(config.pins.factory, factories, pin=line) if has_power_line(config) else None,
     )
+
+
+def gauge_of(config: Config) -> GaugeOf | None:
+    """Return the battery's gauge, as configured and not yet opened; None where there is none."""
+    table = config.battery
+    if table is None or table.kind == "none":
+        return None
+    return build_gauge(
+        table.kind,
+        lambda: _bench_cells(config.paths.runtime / "pins.sock"),
+        bus=table.i2c_bus,
+        address=table.i2c_address,
+        empty_mv=table.empty_mv,
+        full_mv=table.full_mv,
+    )
+
+
+def _bench_cells(pins_socket: Path) -> Cells:
+    """Open the bench's battery over a connection of its own: the pins are another thread's."""
+    factories = build_factory(
+        "bench", owner="pumpd's gauge", now_ns=real_monotonic_ns, bench_socket=pins_socket
+    )
+    return BenchCells(factories.inputs.sample, factories.close)
 
 
 def _take_lock(runtime: Path) -> int:

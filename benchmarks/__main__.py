@@ -15,7 +15,17 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from benchmarks import delivery, driver, occlusion, programs, storage, timing, touchscreen, virtual
+from benchmarks import (
+    delivery,
+    driver,
+    occlusion,
+    patient,
+    programs,
+    storage,
+    timing,
+    touchscreen,
+    virtual,
+)
 from benchmarks.report import Result, markdown, table
 
 Case = Callable[..., list[Result]]
@@ -32,6 +42,7 @@ CASES: dict[str, Case] = {
     "freeze": programs.freeze,
     "occlusion": occlusion.rows,
     "virtual": virtual.month,
+    "patient": patient.days,
     "driver": driver.cost,
     "growth": driver.growth,
     "commit": storage.commit,
@@ -39,6 +50,8 @@ CASES: dict[str, Case] = {
     "page": storage.page,
     "summary": storage.summary,
     "graph": storage.graph,
+    "report": storage.report,
+    "export": storage.export,
     "start": storage.start,
     "memory": programs.memory,
     "ready": programs.ready,

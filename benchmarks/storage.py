@@ -1,4 +1,6 @@
-"""The ledger: what a commit costs, and what ten years of it cost at a start and on a page."""
+"""The ledger: what a commit costs, and what ten years of it cost at a start, on a page, in a report
+and in an export.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,11 @@ from appliance import pumpd
 from appliance.adapters.ledger import SqliteLedger
 from appliance.keeper.history import History
 from appliance.keeper.queries import Queries
+from appliance.keeper.report import Report
 from appliance.keeper.rollup import Rollup, day_of
 from appliance.ports import Entry
 from benchmarks.report import Result, not_run, percentile, us
-from benchmarks.ten_years import ten_years
+from benchmarks.ten_years import DAYS, summed, ten_years
 
 _BODY = {
     "number": 1,
@@ -261,18 +264,13 @@ def _recount(path: Path, from_day: int, until_day: int) -> tuple[int, int]:
 
 def graph(*, quick: bool) -> list[Result]:
     """A day's graph, and 90 days as a list, out of ten years, as a screen asks for them."""
-    path, times = ten_years(), 30 if quick else 300
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        contextlib.closing(SqliteLedger(path)) as ledger,
-        contextlib.closing(Rollup(Path(folder) / "keeper.db", path)) as rollup,
-    ):
-        rollup.follow_to_the_end()
-        (last,) = ledger._checked("seq = ?", ledger.head()[0])  # noqa: SLF001
-        now_ns, queries = last.entry.utc_ns, Queries(rollup)
+    times = 30 if quick else 300
+    with contextlib.closing(summed()) as rollup:
+        today, now_ns, queries = _last(rollup), _last_ns(rollup), Queries(rollup)
+        readings = _readings(rollup)
         sides = {
             "graph": ("a graph of 24 h", lambda: queries.graph(now_ns, 24)),
-            "days": ("90 days as a list", lambda: queries.days(day_of(now_ns, 0), 90)),
+            "days": ("90 days as a list", lambda: queries.days(today, 90)),
         }
         results = []
         for name, (what, ask) in sides.items():
@@ -286,7 +284,7 @@ def graph(*, quick: bool) -> list[Result]:
             results.append(
                 Result(
                     name,
-                    f"{what} out of ten years, with its JSON, p99",
+                    f"{what} out of ten years and {readings:,} readings, with its JSON, p99",
                     us(p99),
                     "",
                     "",
@@ -297,6 +295,80 @@ def graph(*, quick: bool) -> list[Result]:
                 )
             )
     return results
+
+
+def _last(rollup: Rollup) -> int:
+    """Return the last whole day."""
+    return rollup.last_day() - 1
+
+
+def _last_ns(rollup: Rollup) -> int:
+    (last_ns,) = rollup.db.execute("SELECT max(utc_ns) FROM readings").fetchone()
+    return int(last_ns)
+
+
+def _readings(rollup: Rollup) -> int:
+    (readings,) = rollup.db.execute("SELECT count(*) FROM readings").fetchone()
+    return int(readings)
+
+
+def report(*, quick: bool) -> list[Result]:
+    """The PDF of 90 days out of ten years."""
+    times = 1 if quick else 3
+    with tempfile.TemporaryDirectory() as folder, contextlib.closing(summed()) as rollup:
+        today, readings = _last(rollup), _readings(rollup)
+        path, pages = Path(folder) / "report.pdf", []
+
+        def made() -> None:
+            rollup.follow()
+            pages.append(Report(rollup, "Benchpump").write(path, today, 90))
+
+        took_ns = percentile([_timed(made) for _ in range(times)], 0.5)
+        size_kib = path.stat().st_size // 1_024
+    return [
+        Result(
+            "report",
+            f"the PDF of 90 days out of ten years and {readings:,} readings",
+            f"{took_ns / 1e9:.1f} s",
+            "",
+            "",
+            "",
+            "< 20 s",
+            took_ns < 20_000_000_000,
+            f"median of {times}; {pages[0]} pages, {size_kib:,} KiB",
+        )
+    ]
+
+
+def export(*, quick: bool) -> list[Result]:
+    """Everything there is as CSV, JSON, Nightscout's shapes and SQLite, and the memory for it.
+
+    Each export is a program of its own; ten years may need no more than one.
+    """
+    found = {}
+    for days in (365, 365 if quick else DAYS):
+        summed(days).close()
+        with tempfile.TemporaryDirectory() as folder:
+            words = [sys.executable, "-m", "benchmarks.export_memory", str(days), folder]
+            done = subprocess.run(words, check=True, capture_output=True, text=True)
+            found[days] = json.loads(done.stdout)
+    one, ten = found[365], found[max(found)]
+    grown_kib = ten["peak_kib"] - ten["before_kib"]
+    more_kib = grown_kib - (one["peak_kib"] - one["before_kib"])
+    return [
+        Result(
+            "export",
+            f"the whole export of {max(found):,} days and {ten['readings']:,} readings, "
+            f"{ten['bytes'] / 1e6:,.0f} MB: memory before, and at most",
+            f"{ten['before_kib'] / 1_024:.1f} MiB, {ten['peak_kib'] / 1_024:.1f} MiB",
+            f"{one['peak_kib'] / 1_024:.1f} MiB for a year",
+            "",
+            f"{more_kib / 1_024:+.1f} MiB for ten times the data",
+            "constant: <= 4 MiB more for ten times the data",
+            more_kib <= 4_096,
+            f"{ten['seconds']:.0f} s, in a program that has nothing but the export and its data",
+        )
+    ]
 
 
 def _append(path: Path, rows: int) -> None:

@@ -1,18 +1,26 @@
-"""A ledger of ten years, 486 rows a day, as the pump would have written it: made once, and kept."""
+"""A ledger of ten years, 486 rows a day, as the pump would have written it: made once, and kept.
+
+With readings it also has those of a sensor, 288 a day: a million.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import random
 import sqlite3
 from collections.abc import Iterator
+from heapq import merge
+from math import pi, sin
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from appliance.adapters.ledger import SqliteLedger
+from appliance.domain.glucose import EVERY_NS
 from appliance.domain.history import GENESIS, chained, row_text
 from appliance.engine.book import Book
+from appliance.keeper.rollup import Rollup
 from appliance.ports import Entry, Row
 
 DAYS = 3_652
@@ -29,21 +37,29 @@ _VERSION = 1
 """Raised where what is made here changes, so that a kept file of an older kind is made anew."""
 
 
-def ten_years(days: int = DAYS) -> Path:
+def ten_years(days: int = DAYS, *, readings: bool = False) -> Path:
     """Return the path of the kept ledger of ``days`` days; make it first where there is none."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "benchpump"
     cache.mkdir(parents=True, exist_ok=True)
-    path = cache / f"ledger-{days}-days-{_VERSION}.db"
+    path = cache / f"ledger-{days}-days{'-readings' if readings else ''}-{_VERSION}.db"
     if not path.exists():
         fresh = path.with_suffix(".new")
         for old in cache.glob(f"{fresh.name}*"):
             old.unlink()
-        _write(fresh, days)
+        _write(fresh, days, readings=readings)
         fresh.replace(path)
     return path
 
 
-def _write(path: Path, days: int) -> None:
+def summed(days: int = DAYS) -> Rollup:
+    """Return the sums of a ledger with readings, followed to its end; kept beside it."""
+    path = ten_years(days, readings=True)
+    rollup = Rollup(path.with_name(f"sums-{path.name}"), path)
+    rollup.follow_to_the_end()
+    return rollup
+
+
+def _write(path: Path, days: int, *, readings: bool) -> None:
     SqliteLedger(path).close()  # the schema
     Path(f"{path}.lock").unlink()
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
@@ -53,17 +69,21 @@ def _write(path: Path, days: int) -> None:
         db.execute("PRAGMA synchronous = OFF")
         db.execute("BEGIN")
         db.execute("DROP TRIGGER entries_in_order")  # it asks for the last row at each insert
-        db.executemany("INSERT INTO entries (seq, text, digest) VALUES (?, ?, ?)", _rows(days))
+        insert = "INSERT INTO entries (seq, text, digest) VALUES (?, ?, ?)"
+        db.executemany(insert, _rows(days, readings=readings))
         db.execute(trigger)
         db.execute("COMMIT")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _rows(days: int) -> Iterator[tuple[int, str, bytes]]:
+def _rows(days: int, *, readings: bool) -> Iterator[tuple[int, str, bytes]]:
     """Yield every row's number, text and digest. The book takes each in, as the pump's does."""
     book, digest, last_checkpoint = Book(), GENESIS, 0
-    for entry in _entries(days):
+    entries = _entries(days)
+    if readings:
+        entries = merge(entries, _readings(days), key=lambda one: one.mono_ns)
+    for entry in entries:
         for one in (entry, None):
             if one is None:
                 if book.seq - last_checkpoint < CHECKPOINT_ROWS:
@@ -79,6 +99,17 @@ def _rows(days: int) -> Iterator[tuple[int, str, bytes]]:
 
 def _entry(mono_ns: int, kind: str, body: dict[str, Any]) -> Entry:
     return Entry(kind, _BOOT, mono_ns, _UTC0_NS + mono_ns, 0, "synchronised", body)
+
+
+def _readings(days: int) -> Iterator[Entry]:
+    """Yield a reading every five minutes: waves of a day and of three meals, and noise."""
+    dice = random.Random(1)  # noqa: S311 - the same file every time
+    for number in range(1, days * _NS_PER_DAY // EVERY_NS):
+        turn = 2 * pi * (number * EVERY_NS % _NS_PER_DAY) / _NS_PER_DAY
+        value = 130 + 20 * sin(turn) + 45 * sin(3 * turn) + dice.gauss(0, 18)
+        mg_dl = round(min(400, max(40, value)))
+        body = {"reading": "sensor", "source": "bench", "id": str(number), "mg_dl": mg_dl}
+        yield _entry(number * EVERY_NS, "glucose", {**body, "age_s": 0, "by": "uid 1000"})
 
 
 def _entries(days: int) -> Iterator[Entry]:

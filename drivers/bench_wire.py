@@ -70,6 +70,7 @@ class Channel(IntEnum):
     POWER_FLAGS = 3  # 1 under-voltage, 2 throttled, 4 power fails
     ALARM_FEEDBACK = 4  # what draws current: 1 buzzer, 2 lamp high, 4 lamp medium, 8 lamp low
     BALANCE_UG = 5
+    BATTERY_UV = 6  # of the cell, with the noise that a true gauge shows
 
 
 def pack_text(text: str) -> bytes:

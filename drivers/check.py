@@ -11,7 +11,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from appliance.errors import PinFault
+from appliance.errors import PinFault, SensorFault
+from drivers.battery import GaugeOf
 from drivers.edge_counter import EdgeCounter
 from drivers.gpio import NowNs, PinFactories
 from drivers.lines import Line, Output
@@ -48,6 +49,7 @@ class Wiring:
     has_readback: bool
     has_one_shot: bool
     has_stop_button: bool
+    power_fail_n: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +89,15 @@ class HardwareCheck:
         now_ns: NowNs,
         sleep_ns: Callable[[int], None],
         patience_ns: int,
+        gauge: GaugeOf | None = None,
     ) -> None:
         self._patience_ns = patience_ns
         self._factories, self._wiring, self._person = factories, wiring, person
         self._now_ns, self._sleep_ns = now_ns, sleep_ns
+        self._gauge = gauge
         self._stack = ExitStack()
+        if gauge is not None:
+            self._stack.callback(gauge.close)
         try:
             self._build()
         except PinFault:
@@ -113,6 +119,11 @@ class HardwareCheck:
         self._driver_fault = self._input(wiring.driver_fault_n, "driver fault")
         self._button = (
             self._input(wiring.stop_button_n, "stop button") if wiring.has_stop_button else None
+        )
+        self._power_fails = (
+            None
+            if wiring.power_fail_n is None
+            else self._input(wiring.power_fail_n, "power-fail line")
         )
         self._counter: EdgeCounter | None = None
         if wiring.has_readback:
@@ -164,6 +175,11 @@ class HardwareCheck:
         yield self._rests("driver fault", self._driver_fault, "the driver, its supply, or the wire")
         if self._button is not None:
             yield self._rests("stop button", self._button, "it is pressed, or its wire is cut")
+        if self._power_fails is not None:
+            remedy = "the supply is about to end, or the line's wire is cut"
+            yield self._rests("power-fail line", self._power_fails, remedy)
+        if self._gauge is not None:
+            yield self._charge(self._gauge)
         yield self._rests("ENABLE", self._feedback, "the motor has current: the pull-up, the gate")
         yield from self._gate()
         if self._counter is not None:
@@ -180,6 +196,13 @@ class HardwareCheck:
     def _rests(self, name: str, line: Line, remedy: str) -> Look:
         active = line.is_active()
         return Look(name, not active, f"active: {remedy}" if active else "at rest")
+
+    def _charge(self, gauge: GaugeOf) -> Look:
+        try:
+            percent = gauge.read()
+        except (PinFault, SensorFault) as fault:
+            return Look("battery", ok=False, text=str(fault))
+        return Look("battery", 0 <= percent <= 100, f"its gauge says {percent} %")
 
     def _gate(self) -> Iterator[Look]:
         """ENABLE with ALIVE is on; without, it is off after 50 ms where there is a one-shot."""

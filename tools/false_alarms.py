@@ -3,9 +3,10 @@
 
     tools/false_alarms.py [HOURS] [SEED]
 
-The plant has a noisy force sensor whose zero drifts, a board that warms and cools, and a line with
-its own resistance; the pump gives low and high basal, temporary basal, boluses of every speed,
-extended ones, and is suspended now and then. Every alarm that is raised is a false one (SR-56).
+The plant has a noisy force sensor whose zero drifts, a board that warms and cools, a battery that
+is used and charged, and a line with its own resistance; the pump gives low and high basal,
+temporary basal, boluses of every speed, extended ones, and is suspended now and then. Every alarm
+that is raised is a false one (SR-56).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import random
 import sys
 from dataclasses import dataclass
 
+from appliance.domain.battery import Battery
 from appliance.domain.units import NS_PER_H, NS_PER_S
 from appliance.simulate.bench import Refusal, VirtualBench
 
@@ -37,7 +39,7 @@ class Quiet:
 def quiet_hours(hours: float, seed: int) -> Quiet:
     """Let a pump work for ``hours`` with nothing wrong; return what it saw and what it raised."""
     dice = random.Random(seed)  # noqa: S311 - no secret
-    bench = VirtualBench(pace=_PACE, sensors_ms=50 * _PACE)
+    bench = VirtualBench(pace=_PACE, sensors_ms=50 * _PACE, battery=Battery(10_000, 5_000))
     try:
         points = [{"start_min_of_day": at, "rate_uu_per_h": rate} for at, rate in _DAY]
         bench.ask("basal.import", name="Low", segments=points, replace=False, confirm=True)
@@ -66,7 +68,11 @@ def quiet_hours(hours: float, seed: int) -> Quiet:
 
 
 def _weather(bench: VirtualBench, dice: random.Random) -> None:
-    """Have the board warm or cool, and the zero of the force sensor drift with it."""
+    """Have the board warm or cool, the zero of the force sensor drift with it, and the battery be
+    used and charged.
+    """
+    charge_pct = bench.plant.status(bench.plant_ns)["battery_pct"] + dice.randint(-7, 7)
+    bench.plant.set({"battery_pct": min(100, max(40, charge_pct))}, bench.plant_ns)
     bench.plant.set({"board_c": dice.randint(5, 60)}, bench.plant_ns)
     bench.plant.clear("force_drift", bench.plant_ns)
     bench.plant.inject("force_drift", {"mn_per_min": dice.randint(-5, 5)}, bench.plant_ns)

@@ -8,12 +8,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from appliance.adapters.lean import without
 from appliance.adapters.notify import Notifier
 from ui.environment import Display, has_display, prepare
 from ui.panels import PANELS, Panel
+from ui.system import System
 from ui.words import LANGUAGES, words
 
 NOT_SPOKEN = ("ssl", "_hashlib")
@@ -49,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _tour(places, panel, Path(said.tour))
         # A window on a desktop is somebody's; on the console a display may be unplugged.
         is_seen = has_display if display == "KMSDRM" else (lambda: True)
-        Touchscreen(lambda: Kiosk(places, panel, is_seen=is_seen), Notifier()).run()
+        system = System() if said.computer else None
+        kiosk = partial(Kiosk, places, panel, is_seen=is_seen, system=system)
+        Touchscreen(kiosk, Notifier()).run()
     return 0
 
 
@@ -76,6 +80,9 @@ def _words() -> argparse.ArgumentParser:
     parser.add_argument("--language", choices=sorted(LANGUAGES), default="en")
     parser.add_argument(
         "--tour", metavar="FOLDER", help="walk through the screens offscreen, and write pictures"
+    )
+    parser.add_argument(
+        "--computer", action="store_true", help="have a menu to switch this computer off"
     )
     parser.add_argument("--light", action="store_true", help="the light colours")
     return parser

@@ -27,10 +27,12 @@ from ui.light import Backlight, share_of
 from ui.link import Link
 from ui.panels import Panel
 from ui.presenters.bar import bar_view
+from ui.presenters.computer import NAME as COMPUTER
 from ui.presenters.desk import Pump, Stop
 from ui.presenters.router import Router
 from ui.screens import SCREENS
 from ui.state import SILENT_S, State
+from ui.system import System
 from ui.theme import theme
 from ui.words import LANGUAGES, words
 
@@ -49,13 +51,20 @@ class Kiosk:
     """
 
     def __init__(
-        self, places: Places, panel: Panel, *, is_seen: Callable[[], bool] = lambda: True
+        self,
+        places: Places,
+        panel: Panel,
+        *,
+        is_seen: Callable[[], bool] = lambda: True,
+        system: System | None = None,
     ) -> None:
         """``is_seen`` says whether there is a display to look at: without one nobody can stop a
         bolus here, so there is no heartbeat, and a bolus that relies on it ends (SR-59, F42).
+        ``system`` is the computer, where the menu may switch it off and set its clock.
         """
         theme.fit(panel)
         self.panel = panel
+        self.system = system
         self.state = State()
         self.pump: Pump = self
         self.last_stop: Stop | None = None
@@ -105,7 +114,7 @@ class Kiosk:
 
     def has(self, screen: str) -> bool:
         """Return whether there is a screen of this name."""
-        return screen in SCREENS
+        return screen in SCREENS and (screen != COMPUTER or self.system is not None)
 
     def redraw(self) -> None:
         """Ask for the view again before the next frame."""

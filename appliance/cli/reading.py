@@ -25,6 +25,7 @@ from appliance.cli.session import (
 )
 from appliance.client.messages import (
     Alarm,
+    BatteryShown,
     Dose,
     HistoryRow,
     RunningBolus,
@@ -80,6 +81,16 @@ def status(session: Session, *, as_json: bool, watch: bool) -> None:
             sys.stdout.flush()
 
 
+def battery_words(battery: BatteryShown) -> str:
+    """Say the charge and how long it lasts, such as "80 %, about 96 min"."""
+    parts = []
+    if battery.percent is not None and battery.minutes is not None:
+        parts.append(f"{battery.percent} %, about {battery.minutes} min")
+    if battery.failing:
+        parts.append("THE SUPPLY FAILS")
+    return ", ".join(parts) or "not known"
+
+
 def status_line(snapshot: Snapshot) -> str:
     """Say the most important things in one line."""
     parts = [BENCH, time_words(*_clock(snapshot)), safe(snapshot.state)]
@@ -125,6 +136,8 @@ def status_lines(snapshot: Snapshot, name: str) -> list[str]:
     held = snapshot.reservoir_uu
     lasts = "" if snapshot.reservoir_h is None else f", {snapshot.reservoir_h} h of basal"
     row("reservoir", "no cartridge declared" if held is None else format_dose(held) + lasts)
+    if snapshot.battery is not None:
+        row("battery", battery_words(snapshot.battery))
     if snapshot.left_60_min_uu is not None and snapshot.left_24_h_uu is not None:
         hour, day = format_dose(snapshot.left_60_min_uu), format_dose(snapshot.left_24_h_uu)
         row("limits leave", f"{hour} in 60 min, {day} in 24 h")

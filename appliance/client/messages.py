@@ -843,6 +843,16 @@ class GlucoseShown(Result):
     readings: list[dict[str, Any]] = Field(default_factory=list)
 
 
+class BatteryShown(Result):
+    """The battery, where the machine has one; None for what is not known (no gauge, or one that
+    cannot be believed). ``failing``: the supply is about to end.
+    """
+
+    percent: int | None
+    minutes: int | None
+    failing: bool
+
+
 class Snapshot(Result):
     """The pump as it is; ``raw`` has what this version has no name for.
 
@@ -880,6 +890,7 @@ class Snapshot(Result):
     preferences: dict[str, Any] = Field(default_factory=dict)
     zone: str = "UTC"
     glucose: Glucose | None = None
+    battery: BatteryShown | None = None
 
     @property
     def reasons(self) -> list[str]:

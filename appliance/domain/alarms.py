@@ -45,7 +45,10 @@ class AlarmCode(StrEnum):
     CONFIG_CHANGED = "A20"
     TOO_HOT = "A21"
     POWER_WEAK = "A22"
-    TOUCH_STUCK = "A23"
+    BATTERY_LOW = "A23"
+    POWER_FAILS = "A24"
+    BATTERY_GAUGE = "A25"
+    TOUCH_STUCK = "A26"
     CHANNEL_LOST = "A30"
     DELIVERY_STOPPED = "A31"
     AUTO_OFF_SOON = "A32"
@@ -176,6 +179,24 @@ TABLE: Mapping[AlarmCode, AlarmKind] = {
         Priority.MEDIUM,
         "Weak supply",
         ("Look at the computer's supply and its cable; no new bolus begins.",),
+    ),
+    AlarmCode.BATTERY_LOW: AlarmKind(
+        Priority.MEDIUM,
+        "Battery low",
+        ("Connect the supply, or change the battery.", "No bolus begins that it may not last for."),
+    ),
+    AlarmCode.POWER_FAILS: AlarmKind(
+        Priority.HIGH,
+        "The supply fails",
+        ("Connect the supply: delivery is stopped and recorded.", _RESUME),
+    ),
+    AlarmCode.BATTERY_GAUGE: AlarmKind(
+        Priority.MEDIUM,
+        "Battery not known",
+        (
+            "Its gauge, or the power-fail line, says nothing that can be true: look at the wires.",
+            "Delivery goes on; no new bolus begins.",
+        ),
     ),
     AlarmCode.TOUCH_STUCK: AlarmKind(
         Priority.LOW,

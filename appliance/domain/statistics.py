@@ -9,7 +9,8 @@ GMI and sufficiency; Kovatchev for the risk indices; Hyndman and Fan's seventh r
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from math import log, sqrt
 from typing import Any
 
@@ -20,6 +21,15 @@ SLOT_NS = 5 * NS_PER_MIN
 ENOUGH_DAYS = 14
 ENOUGH_SHARE = 70.0
 """From so many days, and so many per cent of them covered, the consensus calls data enough."""
+BANDS_MG_DL: Mapping[str, tuple[int, int]] = {
+    "under_54": (0, 53),
+    "from_54_to_69": (54, 69),
+    "from_70_to_180": (70, 180),
+    "from_181_to_250": (181, 250),
+    "over_250": (251, 10_000),
+    "tight_70_to_140": (70, 140),
+}
+"""The bands that days are kept in, both ends included. The first five hold every reading once."""
 AGP_PERCENTILES = (5, 25, 50, 75, 95)
 EPISODE_NS = 15 * NS_PER_MIN
 
@@ -145,12 +155,66 @@ def risks(values: Sequence[int]) -> tuple[float, float]:
     """Return LBGI and HBGI: the mean risk of lows and of highs over all readings."""
     low = high = 0.0
     for one in values:
-        f = 1.509 * (log(one) ** 1.084 - 5.381)
-        if f < 0:
-            low += 10 * f * f
-        else:
-            high += 10 * f * f
+        risk = risk_of(one)
+        low, high = low + max(0.0, -risk), high + max(0.0, risk)
     return low / len(values), high / len(values)
+
+
+@lru_cache(maxsize=1_024)
+def risk_of(mg_dl: int) -> float:
+    """Return the risk of one reading: below 0 for a low, above 0 for a high."""
+    f: float = 1.509 * (log(mg_dl) ** 1.084 - 5.381)
+    return -10 * f * f if f < 0 else 10 * f * f
+
+
+@dataclass(slots=True)
+class Tally:
+    """What readings add up to, so that days can be added up without their readings."""
+
+    readings: int = 0
+    sum_mg_dl: int = 0
+    squares: int = 0
+    low_risk: float = 0.0
+    high_risk: float = 0.0
+    bands: dict[str, int] = field(default_factory=lambda: dict.fromkeys(BANDS_MG_DL, 0))
+
+    def take(self, mg_dl: int) -> None:
+        """Take one more reading in."""
+        self.readings += 1
+        self.sum_mg_dl += mg_dl
+        self.squares += mg_dl * mg_dl
+        risk = risk_of(mg_dl)
+        self.low_risk += max(0.0, -risk)
+        self.high_risk += max(0.0, risk)
+        for name, (low, high) in BANDS_MG_DL.items():
+            self.bands[name] += low <= mg_dl <= high
+
+    def add(self, other: Tally) -> None:
+        """Take everything in that another has."""
+        self.readings += other.readings
+        self.sum_mg_dl += other.sum_mg_dl
+        self.squares += other.squares
+        self.low_risk += other.low_risk
+        self.high_risk += other.high_risk
+        for name, count in other.bands.items():
+            self.bands[name] += count
+
+    @property
+    def mean_mg_dl(self) -> float:
+        """Return the mean. Raises ZeroDivisionError without a reading."""
+        return self.sum_mg_dl / self.readings
+
+    @property
+    def sd_mg_dl(self) -> float | None:
+        """Return the standard deviation of a sample (n - 1), from whole numbers; None of one."""
+        if self.readings < 2:
+            return None
+        above = self.readings * self.squares - self.sum_mg_dl**2
+        return sqrt(above / (self.readings * (self.readings - 1)))
+
+    def share(self, band: str) -> float:
+        """Return the per cent of the readings in a band."""
+        return 100 * self.bands[band] / self.readings
 
 
 def episodes(samples: Sequence[Sample], below_mg_dl: int = 70) -> int:

@@ -72,6 +72,7 @@ class BolusDesk:
         self._dead_since_ns: dict[int, int] = {}
         self._refused_ns = -_REFUSALS_KEPT_NS
         self.others: Callable[[], list[Reason]] = list
+        self.energy: Callable[[int], Sequence[Reason]] = lambda _bolus_s: ()
 
     # ------------------------------------------------------------------ what limits count
 
@@ -146,6 +147,7 @@ class BolusDesk:
         if self._c.trouble:
             reasons.append(Reason("ledger", f"the ledger cannot be written: {self._c.trouble}"))
         reasons += self.others()
+        reasons += self.energy(self._duration_s(shape))
         if limits is None:
             reasons.append(Reason("no_limits", "no limits are set: pumpctl limits set"))
             held = rules.reservoir_reason(amount_uu, self._c.reservoir_uu, promised_uu)
@@ -163,6 +165,11 @@ class BolusDesk:
                 limits, self.past(), pieces, now_ns=self._c.now_ns, dose_end_ns=end_ns
             )
         return reasons
+
+    def _duration_s(self, shape: rules.Shape) -> int:
+        """Return how long a bolus takes, with its extended part, rounded up."""
+        rate = min(rules.RATE_UU_PER_H[shape.speed], self._c.motor_pace_uu_per_h)
+        return max(-(-max(0, shape.now_uu) * 3_600 // rate), shape.duration_s)
 
     def _interval(self, limits: Limits) -> list[Reason]:
         return interval_reason(limits, now_ns=self._c.now_ns, last_start_ns=self._last_start_ns())
@@ -190,15 +197,13 @@ class BolusDesk:
         steps += mechanics.steps_within(shape.extended_uu)
         limits, past, now_ns = self._c.limits, self.past(), self._c.now_ns
         last = self._c.book.doses.get(self._c.book.last_bolus)
-        rate = min(rules.RATE_UU_PER_H[shape.speed], self._c.motor_pace_uu_per_h)
-        duration_s = -(-max(0, shape.now_uu) * 3_600 // rate)
         return {
             "request_id": params["request_id"],
             "amount_uu": shape.amount_uu,
             "extended_uu": shape.extended_uu,
             "extended_s": shape.duration_s,
             "programmed_steps": steps,
-            "duration_s": max(duration_s, shape.duration_s),
+            "duration_s": self._duration_s(shape),
             "reasons": [_reason(one) for one in reasons],
             "again": next((one.text for one in self._again(shape.amount_uu)), None),
             "token": None if reasons else self._token(params),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from appliance.domain.battery import Battery
 from appliance.domain.limits import Limits
 from appliance.domain.mechanics import Mechanics
 from appliance.domain.occlusion import UNKNOWN, Line
@@ -46,6 +47,8 @@ class Machine:
     pids: tuple[tuple[str, int], ...]
     signals: str = "person"
     line: Line = UNKNOWN
+    battery: Battery | None = None
+    power_line: bool = False
     guarded: frozenset[str] = frozenset()
     zone: str = "UTC"
     zones: frozenset[str] = frozenset({"UTC"})

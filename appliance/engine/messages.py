@@ -195,6 +195,22 @@ class Board(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BatteryGauge(Event):
+    """What the battery's gauge says in percent; None with ``text`` where it says nothing true."""
+
+    percent: int | None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PowerLine(Event):
+    """Whether the supply is failing; None with ``text`` where the line cannot be read."""
+
+    failing: bool | None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Checked(Event):
     """What the program found when asked for its own part of the self-test."""
 

@@ -19,6 +19,7 @@ from appliance.engine import recovery
 from appliance.engine.alarms import AlarmBoard
 from appliance.engine.alerts import AlertsDesk
 from appliance.engine.basal import Basal
+from appliance.engine.battery import BatteryDesk
 from appliance.engine.board import BoardDesk
 from appliance.engine.bolus import BolusDesk, record_of_rows
 from appliance.engine.book import Book
@@ -31,6 +32,7 @@ from appliance.engine.line import LineDesk
 from appliance.engine.lock import LockDesk
 from appliance.engine.messages import (
     Asked,
+    BatteryGauge,
     Board,
     Checked,
     CheckResult,
@@ -51,6 +53,7 @@ from appliance.engine.messages import (
     KillStepper,
     NotFound,
     PinDone,
+    PowerLine,
     Publish,
     Ready,
     Refused,
@@ -185,6 +188,7 @@ class Pump:
         )
         self._line = LineDesk(self._c, self._alarms, self._fault)
         self._board = BoardDesk(self._c, self._alarms, self._stop_everything)
+        self._battery = BatteryDesk(self._c, self._alarms, self._stop_everything)
         self._lock = LockDesk(self._c)
         self._touch = TouchDesk(self._c, self._alarms)
         self._cartridge = CartridgeDesk(
@@ -201,6 +205,7 @@ class Pump:
             self._signals,
             self._line,
             self._board,
+            self._battery,
             self._lock,
             self._touch,
             self._cartridge,
@@ -226,6 +231,7 @@ class Pump:
             verb: answers for desk in self._desks for verb, answers in desk.verbs.items()
         }
         self._bolus.others = self._against_bolus
+        self._bolus.energy = self._battery.against_bolus_of
         self._test = SelfTest(self._c)
         self._ledger_lines = list(ledger_lines)
         self._why: list[str] = []
@@ -342,6 +348,10 @@ class Pump:
                 self._signals.hear_feedback(flags)
             case Board(temperature_c, flags):
                 self._board.hear(temperature_c, flags)
+            case BatteryGauge(percent, text):
+                self._battery.hear_gauge(percent, text)
+            case PowerLine(failing, text):
+                self._battery.hear_line(failing=failing, text=text)
             case Checked(results):
                 self._test.hear_checked(results)
             case PinDone(token, verdict):
@@ -365,7 +375,7 @@ class Pump:
         leads to is written, and that is news; the reading itself is shown once a second.
         """
         match event:
-            case ClockRead() | Feedback() | Force() | Board():
+            case ClockRead() | Feedback() | Force() | Board() | BatteryGauge():
                 return False
             case FromStepper(_, Progress() as now):
                 before = self._motor.progress
@@ -714,6 +724,7 @@ class Pump:
         }
         self._c.write([self._c.entry("self_test", body)])
         self._why = [f"{one.name}: {one.text}" for one in lines if not one.ok]
+        against: list[Reason] = []  # what came up while the test ran
         if self.state is not PumpState.STARTING:
             passed = False  # a fault came in between and has the last word
         elif not passed:
@@ -723,18 +734,20 @@ class Pump:
             self._motor.release()
         else:
             target = self._target()
-            self._move(target, "self-test passed")
+            if target is PumpState.RUNNING:
+                against = [one for desk in self._desks for one in desk.against_resume()]
+            if against:
+                target = PumpState.SUSPENDED
+            self._move(target, "; ".join(one.text for one in against) or "self-test passed")
             if target is PumpState.RUNNING:
                 self._basal.start()
         self._say_ready(ok=passed)
         if not passed:
             self._cartridge.self_test_failed([Reason("self_test", text) for text in self._why])
         tokens, self._resume_tokens = self._resume_tokens, []
-        answer = (
-            Done({"state": self.state.value})
-            if passed
-            else Refused([Reason("self_test", text) for text in self._why])
-        )
+        answer: Done | Refused = Done({"state": self.state.value})
+        if against or not passed:
+            answer = Refused(against or [Reason("self_test", text) for text in self._why])
         for token in tokens:
             self._c.add(Reply(token, answer))
 
@@ -1174,7 +1187,8 @@ class Pump:
 
         From the threshold to the stop may take 200 ms (SR-26): basal leaves half of that, and moves
         the plunger little meanwhile. At rest nothing presses; lamps and buzzer are watched closely
-        while they are on.
+        while they are on. From a supply that fails to a closed ledger it may take as long (SR-60),
+        so with a power-fail line whatever moves is watched closely.
         """
         if self._signals.watches:
             return _LOOK_CLOSELY_MS
@@ -1182,7 +1196,8 @@ class Pump:
             return _LOOK_AT_REST_MS
         basal = DoseKind.BASAL.value
         alone = all(job.kind == basal for job in self._motor.jobs.values())
-        return _LOOK_AT_BASAL_MS if alone else _LOOK_CLOSELY_MS
+        relaxed = alone and not self._c.machine.power_line
+        return _LOOK_AT_BASAL_MS if relaxed else _LOOK_CLOSELY_MS
 
     @property
     def settled(self) -> bool:

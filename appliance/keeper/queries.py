@@ -11,20 +11,20 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
-from math import sqrt
 from typing import Any
 
 from appliance.domain.outcomes import DoseKind, Outcome
 from appliance.domain.statistics import (
+    BANDS_MG_DL,
     ENOUGH_DAYS,
     ENOUGH_SHARE,
     SLOT_NS,
     Sample,
+    Tally,
     profile_of_day,
-    risks,
 )
 from appliance.domain.units import NS_PER_H, NS_PER_S
-from appliance.keeper.rollup import DAY_NS, STEP_KINDS, Summed, day_of
+from appliance.keeper.rollup import DAY_NS, STEP_KINDS, Summed, day_of, glucose_days
 
 MOST_HOURS = 72
 MOST_DAYS = 366
@@ -104,7 +104,7 @@ class Queries:
         """
         _check_days(days)
         rows = self._day_rows(until_day - days + 1, until_day)
-        glucose = self._glucose_rows(until_day - days + 1, until_day)
+        glucose = glucose_days(self._db, until_day - days + 1, until_day)
         found = []
         for day in sorted({*rows, *glucose}, reverse=True):
             sums = rows.get(day, dict(_NO_SUMS))
@@ -127,7 +127,7 @@ class Queries:
         """
         _check_days(days)
         rows = self._day_rows(until_day - days + 1, until_day)
-        glucose = self._glucose_rows(until_day - days + 1, until_day)
+        glucose = glucose_days(self._db, until_day - days + 1, until_day)
         totals: Fields = dict(_NO_SUMS)
         counts = dict.fromkeys(("boluses", "uncertain", "alarms", "changes"), 0)
         with_dose = shorter_s = 0
@@ -180,7 +180,11 @@ class Queries:
             ("boluses", "SELECT coalesce(sum(boluses), 0) FROM days"),
             ("uncertain_doses", "SELECT coalesce(sum(uncertain), 0) FROM days"),
             ("alarms_raised", "SELECT coalesce(sum(alarms), 0) FROM days"),
-            ("glucose_readings", "SELECT count(*) FROM readings"),
+            (
+                "glucose_readings",  # asked at every scrape: a million rows are not counted for it
+                "SELECT (SELECT coalesce(sum(readings), 0) FROM glucose_days)"
+                " + (SELECT count(*) FROM readings WHERE finger = 1)",
+            ),
         ):
             (found[name],) = self._db.execute(sql).fetchone()
         return found
@@ -326,56 +330,31 @@ class Queries:
             sums["longer_s"] += row["last_offset_s"] - row["first_offset_s"]
         return found
 
-    def _glucose_rows(self, from_day: int, until_day: int) -> dict[int, tuple[int, dict[str, int]]]:
-        rows = self._db.execute(
-            "SELECT day, slots, counts FROM glucose_days WHERE day BETWEEN ? AND ?",
-            (from_day, until_day),
-        )
-        return {day: (slots, json.loads(counts)) for day, slots, counts in rows}
 
-
-def glucose_summary(days: Iterable[tuple[int, Mapping[str, int]]], length_ns: int) -> Fields | None:
-    """Return the statistics of days that are kept as how often each value was read.
+def glucose_summary(days: Iterable[tuple[int, Tally]], length_ns: int) -> Fields | None:
+    """Return the statistics of days that are kept as what their readings add up to.
 
     The same numbers as ``domain.statistics`` gives for the readings themselves; None without any.
     """
-    counts: dict[int, int] = {}
-    slots = 0
-    for covered, values in days:
+    whole, slots = Tally(), 0
+    for covered, tally in days:
         slots += covered
-        for text, times in values.items():
-            counts[int(text)] = counts.get(int(text), 0) + times
-    readings = sum(counts.values())
-    if not readings:
+        whole.add(tally)
+    if not whole.readings:
         return None
-    mean = sum(value * times for value, times in counts.items()) / readings
-    squares = sum(times * (value - mean) ** 2 for value, times in counts.items())
-    sd = sqrt(squares / (readings - 1)) if readings > 1 else None
-
-    def share(low: int, high: int) -> float:
-        return 100 * sum(n for value, n in counts.items() if low <= value <= high) / readings
-
-    low_risk = high_risk = 0.0
-    for value, times in counts.items():
-        low, high = risks([value])
-        low_risk, high_risk = low_risk + times * low, high_risk + times * high
+    mean, sd = whole.mean_mg_dl, whole.sd_mg_dl
     covered_share = 100 * slots / max(1, -(-length_ns // SLOT_NS))
     return {
-        "readings": readings,
+        "readings": whole.readings,
         "covered": covered_share,
         "enough": length_ns >= ENOUGH_DAYS * DAY_NS and covered_share >= ENOUGH_SHARE,
         "mean_mg_dl": mean,
         "sd_mg_dl": sd,
         "cv": None if sd is None else 100 * sd / mean,
         "gmi": 3.31 + 0.02392 * mean,
-        "lbgi": low_risk / readings,
-        "hbgi": high_risk / readings,
-        "under_54": share(0, 53),
-        "from_54_to_69": share(54, 69),
-        "from_70_to_180": share(70, 180),
-        "from_181_to_250": share(181, 250),
-        "over_250": share(251, 10_000),
-        "tight_70_to_140": share(70, 140),
+        "lbgi": whole.low_risk / whole.readings,
+        "hbgi": whole.high_risk / whole.readings,
+        **{band: whole.share(band) for band in BANDS_MG_DL},
     }
 
 

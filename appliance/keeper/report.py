@@ -183,28 +183,25 @@ class Report:
         self._insulin(lower, graph, hour)
 
     def _insulin(self, lower: Axes, graph: Mapping[str, Any], hour: Any) -> None:  # noqa: ANN401
-        for began, ended, rate in graph["basal"]:
+        hours: list[float] = []
+        rates: list[float] = []
+        for began, ended, rate in graph["basal"]:  # one area: a hundred of them take seconds
             end = min(24.0, hour(ended)) if ended is not None else hour(graph["until_utc_ns"])
-            lower.fill_between(
-                [max(0.0, hour(began)), end],
-                (rate or 0) / UU_PER_U,
-                color=_BASAL,
-                alpha=0.35,
-                linewidth=0,
-            )
+            begin = max(0.0, hour(began))
+            hours += [begin, begin, end, end]
+            rates += [0.0, (rate or 0) / UU_PER_U, (rate or 0) / UU_PER_U, 0.0]
+        lower.fill_between(hours, rates, color=_BASAL, alpha=0.35, linewidth=0)
         highest = max((one[2] or 0 for one in graph["basal"]), default=0) / UU_PER_U
         lower.set_ylim(0, max(1.0, highest * 1.4))
         lower.set_ylabel("U/h", fontsize=6, color=_GREY)
         doses = lower.twinx()
-        biggest = 1.0
-        for one in graph["boluses"]:
-            amount = one["confirmed_uu"] / UU_PER_U
-            biggest = max(biggest, amount)
-            at = hour(one["utc_ns"])
-            width = 0.7 if one["kind"] == "extended" else 1.4
-            doses.vlines(at, 0, amount, color=_BOLUS, linewidth=width)
+        given = [(hour(one["utc_ns"]), one["confirmed_uu"] / UU_PER_U) for one in graph["boluses"]]
+        widths = [0.7 if one["kind"] == "extended" else 1.4 for one in graph["boluses"]]
+        amounts = [amount for _, amount in given]
+        doses.vlines([at for at, _ in given], 0, amounts, color=_BOLUS, linewidth=widths)
+        for at, amount in given:
             doses.text(at + 0.1, amount, f"{amount:.2f}", fontsize=5.5, color=_BOLUS, va="bottom")
-        doses.set_ylim(0, biggest * 1.5)
+        doses.set_ylim(0, max([1.0, *amounts]) * 1.5)
         doses.tick_params(labelsize=6, colors=_GREY, length=2)
         _bare(doses)
         _hours(lower, labels=True)
@@ -365,10 +362,13 @@ def _profile(axes: Axes, slots: Sequence[Mapping[str, Any]]) -> None:
 
 def _hours(axes: Axes, *, labels: bool) -> None:
     axes.set_xlim(0, 24)
-    axes.set_xticks(range(0, 25, 3))
-    axes.set_xticklabels([f"{hour % 24:02d}:00" if labels else "" for hour in range(0, 25, 3)])
+    # Ticks are dear: axes without words on them have none, and lines instead of a grid.
+    hours = list(range(0, 25, 3))
+    axes.set_xticks(
+        hours if labels else [], [f"{hour % 24:02d}:00" for hour in hours] if labels else []
+    )
+    axes.vlines(hours, *axes.get_ylim(), color="#e4e7eb", linewidth=0.4, zorder=0.5)
     axes.tick_params(labelsize=6, colors=_GREY, length=2)
-    axes.grid(axis="x", color="#e4e7eb", linewidth=0.4)
     _bare(axes)
 
 

@@ -22,11 +22,12 @@ from urllib.parse import quote
 
 from appliance.adapters.ledger import LedgerReader
 from appliance.domain.outcomes import Certainty, DoseKind, Outcome
+from appliance.domain.statistics import BANDS_MG_DL, Tally
 from appliance.domain.units import MIN_PER_DAY, NS_PER_MIN, NS_PER_S
 from appliance.errors import BrokenChain, LedgerFault
 from appliance.ports import Row
 
-SCHEMA = 4
+SCHEMA = 5
 """Raised where what is kept here changes: a file of an older one is made anew."""
 BATCH_ROWS = 2_000
 DAY_NS = MIN_PER_DAY * NS_PER_MIN
@@ -50,13 +51,17 @@ CREATE TABLE days (
     PRIMARY KEY (day, ratio_uu, ratio_steps)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE glucose_days (
-    day INTEGER PRIMARY KEY, slots INTEGER NOT NULL, counts TEXT NOT NULL
+    day INTEGER PRIMARY KEY, slots INTEGER NOT NULL, readings INTEGER NOT NULL,
+    sum_mg_dl INTEGER NOT NULL, squares INTEGER NOT NULL,
+    low_risk REAL NOT NULL, high_risk REAL NOT NULL,
+    {bands}
 ) STRICT;
 CREATE TABLE readings (
     seq INTEGER PRIMARY KEY, utc_ns INTEGER NOT NULL, offset_s INTEGER NOT NULL,
     mg_dl INTEGER NOT NULL, finger INTEGER NOT NULL, source TEXT NOT NULL
 ) STRICT;
 CREATE INDEX readings_utc ON readings (utc_ns, finger, mg_dl, offset_s);
+CREATE INDEX readings_finger ON readings (utc_ns) WHERE finger = 1;
 CREATE TABLE doses (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, utc_ns INTEGER NOT NULL,
     offset_s INTEGER NOT NULL, end_utc_ns INTEGER, end_seq INTEGER, rate_uu_per_h INTEGER,
@@ -84,8 +89,11 @@ CREATE TABLE cartridges (
         f"{kind}_{bound} INTEGER NOT NULL DEFAULT 0"
         for kind in STEP_KINDS
         for bound in ("confirmed_steps", "maximum_steps")
-    )
+    ),
+    bands=", ".join(f"{band} INTEGER NOT NULL" for band in BANDS_MG_DL),
 )
+_TALLY = ("readings", "sum_mg_dl", "squares", "low_risk", "high_risk")
+_GLUCOSE_DAY = ", ".join(("slots", *_TALLY, *BANDS_MG_DL))
 
 _THERE = "SELECT 1 FROM readings WHERE utc_ns = ? AND finger = 0"
 
@@ -196,7 +204,7 @@ class Rollup:
             raise LedgerFault(f"{path} cannot be opened: {error}") from error
         self.seq, self._digest, self._state = self._read_meta()
         self._days: dict[tuple[int, int, int], Fields] = {}
-        self._touched: dict[int, dict[str, int]] = {}
+        self._touched: dict[int, Tally] = {}
 
     @property
     def db(self) -> sqlite3.Connection:
@@ -493,13 +501,11 @@ class Rollup:
         if finger:
             return
         day = day_of(utc_ns, entry.offset_s)
-        counts = self._touched.get(day)
-        if counts is None:
-            kept = self._db.execute("SELECT counts FROM glucose_days WHERE day = ?", (day,))
-            found = kept.fetchone()
-            counts = self._touched[day] = json.loads(found[0]) if found else {}
-        key = str(body["mg_dl"])
-        counts[key] = counts.get(key, 0) + 1
+        tally = self._touched.get(day)
+        if tally is None:
+            _, tally = glucose_days(self._db, day, day).get(day, (0, Tally()))
+            self._touched[day] = tally
+        tally.take(body["mg_dl"])
         self._day(row, day)
 
     # ------------------------------------------------------------------ the days
@@ -533,11 +539,13 @@ class Rollup:
                 f"INSERT OR REPLACE INTO days ({', '.join(sums)}) VALUES ({marks})",  # noqa: S608
                 tuple(sums.values()),
             )
-        for day, counts in self._touched.items():
-            slots = self._slots(day)
+        for day, tally in self._touched.items():
+            values = [day, self._slots(day), *(getattr(tally, name) for name in _TALLY)]
+            values += tally.bands.values()
             self._db.execute(
-                "INSERT OR REPLACE INTO glucose_days VALUES (?, ?, ?)",
-                (day, slots, json.dumps(counts)),
+                f"INSERT OR REPLACE INTO glucose_days (day, {_GLUCOSE_DAY})"  # noqa: S608
+                f" VALUES ({', '.join('?' * len(values))})",
+                values,
             )
 
     def _slots(self, day: int) -> int:
@@ -548,6 +556,24 @@ class Rollup:
             (day * DAY_NS - DAY_NS, (day + 2) * DAY_NS, DAY_NS, day),
         ).fetchone()
         return int(slots)
+
+
+def glucose_days(
+    db: sqlite3.Connection, from_day: int, until_day: int
+) -> dict[int, tuple[int, Tally]]:
+    """Return of each local day with readings, both ends included, how many of its five-minute slots
+    have one, and what they add up to.
+    """
+    rows = db.execute(
+        f"SELECT day, {_GLUCOSE_DAY} FROM glucose_days WHERE day BETWEEN ? AND ?",  # noqa: S608
+        (from_day, until_day),
+    )
+    found: dict[int, tuple[int, Tally]] = {}
+    for day, slots, *sums in rows:
+        kept = dict(zip((*_TALLY, *BANDS_MG_DL), sums, strict=True))
+        bands = {band: kept.pop(band) for band in BANDS_MG_DL}
+        found[day] = slots, Tally(**kept, bands=bands)
+    return found
 
 
 def _set_up(db: sqlite3.Connection) -> None:

@@ -16,6 +16,7 @@ from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo, available_timezones
 
 from appliance.client.messages import GUARDED
+from appliance.domain.battery import Battery
 from appliance.domain.limits import Limits
 from appliance.domain.mechanics import Mechanics
 from appliance.domain.occlusion import Line
@@ -24,13 +25,14 @@ from appliance.engine import messages as m
 from appliance.engine.book import Book
 from appliance.engine.context import Machine
 from appliance.engine.pump import Pump
-from appliance.errors import LedgerFault, LedgerUnknown, WireLost
+from appliance.errors import LedgerFault, LedgerUnknown, SensorFault, WireLost
 from appliance.guard import core as guards
 from appliance.ports import ClockQuality, ClockReading, Ledger, Row
 from appliance.records import NO_LIMIT, Alive, Bye, Head, Hello, Realtime, Record, Role, Stop
 from appliance.simulate.fake_ledger import FakeLedger
 from appliance.stepper import loop as steppers
 from drivers.assembly import GuardHardware, StepperHardware, guard_hardware, stepper_hardware
+from drivers.battery import BenchCells, GaugeOf
 from drivers.bench_wire import Channel
 from drivers.mock.mock_bench import MockBench
 from drivers.mock.plant import Plant
@@ -87,6 +89,7 @@ class VirtualBench:
         pace: int = 1,
         signals: str = "feedback",
         sensors_ms: int = 0,
+        battery: Battery | None = None,
         compliance_nl_per_kpa: float = 20.0,
         lease_uu: int = 50_000,
         zone: str = "",
@@ -98,7 +101,8 @@ class VirtualBench:
         With ``pace`` above 1 the supervision (beats, watchdogs, settling) is that much slower and
         a run that much faster; doses, schedules and counts are the same. Faults need ``pace`` 1.
         With ``sensors_ms`` force sensor and alarm feedback are read as often as that; ``signals``
-        is who checks light and sound at a start.
+        is who checks light and sound at a start. With ``battery`` its gauge is read once a second
+        at most, and the power-fail line at every look.
         ``zone`` such as "Europe/Berlin" moves local time at the zone's own instants. ``start_ns``
         is what the monotonic clock says at the beginning: how long the computer has been up.
         """
@@ -138,6 +142,10 @@ class VirtualBench:
         self._signals, self._sensors_ns = signals, sensors_ms * NS_PER_MS
         self._over = False
         self._board: m.Board | None = None
+        self._battery = battery
+        self._gauge = GaugeOf(lambda: BenchCells(self._sample))
+        self._next_gauge_ns = 0
+        self._power_line: m.PowerLine | None = None
         self.pin = ""
         self.config_sha256 = "0" * 64
         self._lease_uu = lease_uu
@@ -388,6 +396,7 @@ class VirtualBench:
 
     def start_pump(self) -> None:
         """Start `pumpd` on what the ledger holds."""
+        self._board, self._power_line = None, None  # its sensor thread is new too
         book = self._fold()
         self.pump = Pump(
             self._machine(),
@@ -527,6 +536,8 @@ class VirtualBench:
             signals=self._signals,
             guarded=GUARDED,
             line=Line(8_660, 100, 1_000, 20),
+            battery=self._battery,
+            power_line=self._battery is not None,
         )
 
     # ------------------------------------------------------------------ one instant
@@ -560,6 +571,8 @@ class VirtualBench:
 
     def _read_sensors(self) -> None:
         """Read force and feedback as `pumpd`'s sensor thread does: the motor stops first."""
+        if self._battery is not None:
+            self._read_power()
         flags = self.plant.sample(Channel.ALARM_FEEDBACK, self.now_ns)
         counts = self.plant.sample(Channel.FORCE_COUNTS, self.now_ns)
         if flags is not None:
@@ -579,6 +592,25 @@ class VirtualBench:
             self.urgent_stop()
         self._over = over
         self._post(m.Force(force_mn))
+
+    def _sample(self, channel: Channel) -> int | None:
+        return self.plant.sample(channel, self.now_ns)
+
+    def _read_power(self) -> None:
+        """Read power-fail line and gauge as `pumpd`'s threads do: the motor stops first."""
+        line = m.PowerLine(bool((self._sample(Channel.POWER_FLAGS) or 0) & 4))
+        if line != self._power_line:
+            self._power_line = line
+            if line.failing:
+                self.urgent_stop()
+            self._post(line)
+        if self.now_ns < self._next_gauge_ns:
+            return
+        self._next_gauge_ns = self.now_ns + NS_PER_S
+        try:
+            self._post(m.BatteryGauge(self._gauge.read()))
+        except SensorFault as fault:
+            self._post(m.BatteryGauge(None, str(fault)))
 
     def _turn_guard(self) -> None:
         assert self.guard is not None and self._guard_lines is not None  # noqa: S101, PT018

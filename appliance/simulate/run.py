@@ -6,7 +6,7 @@ import gc
 import random
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -88,6 +88,7 @@ class _Order:
     table: BolusTable
     since_ns: int
     over_s: int = 0
+    purpose: Mapping[str, int] = field(default_factory=dict)
     answered: bool = False
     refused: bool = False
     accepted: bool = False
@@ -104,7 +105,7 @@ class _Order:
             extended_uu = self.amount_uu * self.table.extended_percent // 100
             extended_uu -= extended_uu % _GRID_UU
             dose |= {"extended_uu": extended_uu, "extended_s": self.over_s}
-        return dose
+        return {**dose, **self.purpose}
 
 
 class User:
@@ -132,10 +133,17 @@ class User:
         self._world.request("resume", lambda _answer: None)
         self._world.after(self._poll_ns, self._look)
 
-    def bolus(self, table: BolusTable, amount_uu: int, over_s: int, number: int) -> None:
-        """Want a bolus now."""
+    def bolus(
+        self,
+        table: BolusTable,
+        amount_uu: int,
+        over_s: int,
+        number: int,
+        purpose: Mapping[str, int] | None = None,
+    ) -> None:
+        """Want a bolus now. ``purpose`` holds ``correction_uu`` and ``carbs_g`` where known."""
         request_id = str(uuid5(_IDS, str(number)))
-        order = _Order(request_id, amount_uu, table, self._world.since_ns, over_s)
+        order = _Order(request_id, amount_uu, table, self._world.since_ns, over_s, purpose or {})
         if self._world.state != "running":
             self.counts["missed"] += 1
             return

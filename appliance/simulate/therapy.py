@@ -25,6 +25,7 @@ from appliance.simulate.scenario import BolusTable, InjectionsTable, PatientTabl
 from appliance.simulate.world import World
 
 _GRID_UU = 50_000
+_DOSE_GRID_UU = 10_000
 _CORRECT_AFTER_NS = 180 * NS_PER_MIN
 _PEN_UU = 500_000
 _MINUTES_PER_DAY = 1_440
@@ -64,19 +65,32 @@ class Course:
     refused: list[str] = field(default_factory=list)
 
 
-def amount_for(
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What a person doses for a meal: all of it, what of it corrects, and the food they count."""
+
+    amount_uu: int
+    correction_uu: int
+    carbs_g: int
+
+
+def portion_for(
     table: PatientTable, carbs_g: float, mg_dl: int | None, grid_uu: int, *, correct: bool
-) -> int:
+) -> Portion:
     """Return what a person doses for a meal: food, and a correction where none was given lately.
 
-    Rounded down to ``grid_uu``.
+    The whole is rounded down to ``grid_uu``, the correction to the pump's grid.
     """
     announced_mg = int(carbs_g * 1_000) * table.announced_percent // 100
     amount_uu = announced_mg * UU_PER_U // table.carb_ratio_mg_per_u
+    correction_uu = 0
     if correct and mg_dl is not None and mg_dl > table.target_mg_dl:
         over = mg_dl - table.target_mg_dl
-        amount_uu += over * UU_PER_U // table.sensitivity_mg_dl_per_u
-    return amount_uu - amount_uu % grid_uu
+        correction_uu = over * UU_PER_U // table.sensitivity_mg_dl_per_u
+        amount_uu += correction_uu
+    amount_uu -= amount_uu % grid_uu
+    correction_uu = min(amount_uu, correction_uu - correction_uu % _DOSE_GRID_UU)
+    return Portion(amount_uu, correction_uu, announced_mg // 1_000)
 
 
 class Therapy:
@@ -92,9 +106,11 @@ class Therapy:
         zone_ahead_ns: int,
         decide: Decide | None,
         silent_from_ns: int | None,
-        bolus: Callable[[BolusTable, int, int, int], None],
+        bolus: Callable[[BolusTable, int, int, int, Mapping[str, int]], None],
     ) -> None:
-        """``bolus`` has the scripted user give one: its table, amount, seconds, and number."""
+        """``bolus`` has the scripted user give one: its table, amount, seconds and number, and what
+        it is for.
+        """
         self._world = world
         self._table = table
         self._ahead_ns = zone_ahead_ns
@@ -107,7 +123,7 @@ class Therapy:
         self._corrected_ns = -_CORRECT_AFTER_NS
         self._last: Told | None = None
         self._refused: list[str] = []
-        self._life = _living(table, seed)
+        self._life = living_of(table, seed)
         self.pump = Course()
         self._told: list[Told] = []
         self._pen = None if injections is None else _Pen(table, injections, seed, zone_ahead_ns)
@@ -140,12 +156,13 @@ class Therapy:
     def _dose(self, meal: Eaten) -> None:
         now = None if self._last is None else self._last.mg_dl
         due = meal.at_ns - self._corrected_ns >= _CORRECT_AFTER_NS
-        amount_uu = amount_for(self._table, meal.carbs_g, now, _GRID_UU, correct=due)
-        if amount_uu < _GRID_UU:
+        portion = portion_for(self._table, meal.carbs_g, now, _GRID_UU, correct=due)
+        if portion.amount_uu < _GRID_UU:
             return
         self._corrected_ns = meal.at_ns
         self._number += 1
-        self._bolus(_MEAL, amount_uu, 0, self._number)
+        purpose = {"correction_uu": portion.correction_uu, "carbs_g": portion.carbs_g}
+        self._bolus(_MEAL, portion.amount_uu, 0, self._number, purpose)
 
     def _report(self, one: Told) -> None:
         self._last = one
@@ -207,7 +224,7 @@ class _Pen:
         self, table: PatientTable, injections: InjectionsTable, seed: int, ahead_ns: int
     ) -> None:
         self._table = table
-        self._life = _living(table, seed)
+        self._life = living_of(table, seed)
         self._ahead_ns = ahead_ns
         self._rate_mu_per_min = injections.long_acting_uu / 1_000 / _MINUTES_PER_DAY
         self._corrected_ns = -_CORRECT_AFTER_NS
@@ -221,7 +238,7 @@ class _Pen:
         for meal in eaten:
             now = self._told[-1].mg_dl if self._told else None
             due = meal.at_ns - self._corrected_ns >= _CORRECT_AFTER_NS
-            amount_uu = amount_for(self._table, meal.carbs_g, now, _PEN_UU, correct=due)
+            amount_uu = portion_for(self._table, meal.carbs_g, now, _PEN_UU, correct=due).amount_uu
             if amount_uu:
                 self._corrected_ns = meal.at_ns
                 self._life.patient.infuse(amount_uu / 1_000)
@@ -233,7 +250,10 @@ class _Pen:
         return self._course
 
 
-def _living(table: PatientTable, seed: int) -> Living:
+def living_of(table: PatientTable, seed: int) -> Living:
+    """Return a patient's life from local midnight on; the same seed gives the same meals and errors
+    of the sensor, whatever insulin there is.
+    """
     chances = random.Random(seed)  # noqa: S311 - a life that can be lived again
     meals = random.Random(seed + 1)  # noqa: S311
     return Living(

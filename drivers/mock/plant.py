@@ -640,6 +640,8 @@ class Plant:
                 return instruments.force_counts(self.force_mn(now_ns), now_ns)
             case Channel.BATTERY_PCT:
                 return instruments.battery()
+            case Channel.BATTERY_UV:
+                return instruments.cell_uv()
             case Channel.BOARD_MILLI_C:
                 return instruments.board_milli_c()
             case Channel.POWER_FLAGS:

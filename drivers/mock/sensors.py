@@ -12,6 +12,7 @@ _NS_PER_H = 3_600_000_000_000
 _HIGHEST_COUNTS = 2**23 - 1
 _UNDER_VOLTAGE, _THROTTLED, _POWER_FAILS = 1, 2, 4
 _BALANCE_UG = 10
+_CELL_UV, _CELL_UV_PER_PERCENT, _CELL_NOISE_UV = 3_000_000, 12_000, 400
 
 
 class Instruments:
@@ -22,7 +23,9 @@ class Instruments:
         self._knobs = knobs
         self._random = random.Random(settings.seed)  # noqa: S311  # noise, no secret
         self._last_counts = 0
+        self._cell_noise = random.Random(settings.seed + 1)  # noqa: S311  # noise, no secret
         self._last_battery_pct = 100
+        self._last_cell_uv = 0
         self._spike_until_ns = -(2**62)
         self.drift_since_ns = 0
         self.flap_since_ns = 0
@@ -78,6 +81,13 @@ class Instruments:
         if not knobs.battery_frozen:
             self._last_battery_pct = max(0, self.battery_pct - knobs.battery_drop_pct)
         return self._last_battery_pct
+
+    def cell_uv(self) -> int:
+        """Return the cell's voltage as the gauge measures it."""
+        if not self._knobs.battery_frozen or not self._last_cell_uv:
+            noise_uv = self._cell_noise.gauss(0.0, _CELL_NOISE_UV)
+            self._last_cell_uv = round(_CELL_UV + self.battery() * _CELL_UV_PER_PERCENT + noise_uv)
+        return self._last_cell_uv
 
     def board_milli_c(self) -> int:
         """Return the board's temperature in thousandths of a degree."""

@@ -49,6 +49,7 @@ from appliance.client import Places, Snapshot  # noqa: E402
 from ui.app import deafen_keyboard  # noqa: E402
 from ui.kiosk import Kiosk  # noqa: E402
 from ui.pictures import save_picture  # noqa: E402
+from ui.system import System  # noqa: E402
 from ui.widgets import HoldButton, Text  # noqa: E402
 from ui.widgets.buttons import Touchable  # noqa: E402
 
@@ -270,6 +271,7 @@ def kiosk_on(
     *,
     start: bool = True,
     is_seen: Callable[[], bool] = lambda: True,
+    system: System | None = None,
 ) -> Iterator[Hands]:
     """A kiosk in the one window of this process, speaking with the pump of ``places``.
 
@@ -277,7 +279,7 @@ def kiosk_on(
     """
     for old in Window.children[:]:
         Window.remove_widget(old)
-    kiosk = Kiosk(places, panel, is_seen=is_seen)
+    kiosk = Kiosk(places, panel, is_seen=is_seen, system=system)
     kiosk.frame.size_hint = None, None
     kiosk.frame.size = panel.width_px, panel.height_px
     Window.add_widget(kiosk.frame)

@@ -32,6 +32,12 @@ WRITTEN_UU = 4_000_000  # 79 leases: over sixty writes to die at
 PASSES = ("too_soon", "window_limit")
 FULL_UU = 300_000_000
 SEED = 20_261_122
+A_HAND_S = 0.3
+"""What a hand needs from resume to the next bolus at least.
+
+Every 0.05 s the demo looks whether a person has resumed; where nobody has, the fourth death within
+five minutes is a program's last.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +113,7 @@ class Ledgered:
 
 def blow(demo: RunningDemo, seen: Ledgered, program: str, hit: Any) -> Dose:
     """Start a bolus, hit ``program``, check everything, and bring the pump back."""
+    threading.Event().wait(A_HAND_S)
     request_id = new_request_id()
     pid = demo.pid(program)
     with demo.bolus(BOLUS_UU, request_id):

@@ -181,6 +181,22 @@ def test_f57_f59_f60_f61_a_fault_at_the_motor_stops_it_and_says_why(
     assert took_ms <= 350
 
 
+@pytest.mark.parametrize("rate", ["bolus", pytest.param("basal", marks=pytest.mark.full)])
+def test_sr_60_a_supply_that_fails_stops_the_motor_and_every_dose_has_its_account(
+    pump: RunningDemo, rate: str
+) -> None:
+    with delivering(pump, rate):
+        since_ns = time.monotonic_ns()
+        pump.bench("inject", name="power_fail", every_ms=0)
+        took_ms = off_after(pump, since_ns)
+        alarmed(pump, "The supply fails")
+    pump.state_is("suspended")
+    assert pump.status().bolus is None
+    pump.bounds_hold()
+    note(f"the supply fails at {rate} rate: ENABLE off after {took_ms:.0f} ms")
+    assert took_ms <= 350
+
+
 def test_sr_26_an_occlusion_stops_the_bolus_and_nothing_is_retried(pump: RunningDemo) -> None:
     with delivering(pump, "bolus"):
         pump.bench("inject", name="occlusion")

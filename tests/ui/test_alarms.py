@@ -30,17 +30,17 @@ def test_sr_11_a_touch_that_is_stuck_raises_an_alarm_at_the_pump_until_all_is_ca
     stuck = hands.finger_on("5").down()
     hands.later(STUCK_S + 0.1)
     hands.sees_text("Entry is off")
-    hands.sees(lambda: "A23" in codes(rested), "the pump has the alarm")
+    hands.sees(lambda: "A26" in codes(rested), "the pump has the alarm")
     hands.tap("7")
     assert hands.kiosk.page.view.digits == "5", "entry is off"
     stuck.up()
     hands.later(CALM_S + 0.1)
-    hands.sees(lambda: "A23" not in codes(rested), "the alarm has gone with its cause")
+    hands.sees(lambda: "A26" not in codes(rested), "the alarm has gone with its cause")
     hands.sees(lambda: not hands.reads("Entry is off"), "entry is back")
-    wait_for(lambda: len(told_since(rested, before, "A23")) == 2, "both rows are told")
-    raised, ended = told_since(rested, before, "A23")
-    assert raised == "low A23 raised: a touch on the screen does not end: entry is off"
-    assert ended.startswith("low A23 ended: ")
+    wait_for(lambda: len(told_since(rested, before, "A26")) == 2, "both rows are told")
+    raised, ended = told_since(rested, before, "A26")
+    assert raised == "low A26 raised: a touch on the screen does not end: entry is off"
+    assert ended.startswith("low A26 ended: ")
 
 
 @pytest.mark.full
@@ -55,7 +55,7 @@ def test_sr_11_a_key_that_repeats_without_end_raises_it_too_and_stop_still_stops
         hands.later(0.12)
 
     def texts() -> list[str]:
-        return [one.text for one in rested.status().alarms if one.code == "A23"]
+        return [one.text for one in rested.status().alarms if one.code == "A26"]
 
     hands.sees(texts, "the pump has the alarm")
     assert texts() == ["a key on the screen repeats without end: entry is off"]

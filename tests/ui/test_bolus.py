@@ -399,7 +399,7 @@ def test_f37_stop_ends_a_bolus_in_a_flood_of_touches(
         hands.sees_text("Everything is stopped")
     with rested.pump() as pump:
         dose = pump.lookup(request_id)
-        assert "A23" in [one.code for one in pump.alarms()], "and the flood is told"
+        assert "A26" in [one.code for one in pump.alarms()], "and the flood is told"
     assert dose is not None
     assert dose.outcome == "stopped"
     rested.bounds_hold()

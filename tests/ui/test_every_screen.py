@@ -19,8 +19,9 @@ from ui.words import words
 
 FORCED = {"alarm", "no_contact", "inhibited"}
 """Shown by the pump's state alone; each has a test of its own."""
-DEEP = {"name"}
-"""Behind more taps than the walk makes on one screen: test_therapy.py types there."""
+DEEP = {"name", "computer"}
+"""Behind more taps than the walk makes on one screen (test_therapy.py), or of a machine of its own
+alone (test_computer.py)."""
 MOST_TAPS = 260
 MOST_OF_A_SCREEN = 14
 """A list of zones has hundreds of rows that are all of one kind."""

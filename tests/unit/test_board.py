@@ -95,3 +95,18 @@ def test_f62_what_a_pis_kernel_says_is_read(
 
 def test_what_a_kernel_does_not_have_is_not_known(tmp_path: Path) -> None:
     assert PiBoard(tmp_path)() == (None, 0)
+
+
+def test_sr_61_a_pump_that_starts_while_it_is_too_hot_does_not_begin_to_deliver() -> None:
+    bench = VirtualBench(basal_uu_per_h=2_000_000, sensors_ms=100)
+    bench.run(5)
+    bench.stop_pump()
+    bench.plant.set({"board_c": 85}, bench.now_ns)
+    bench.start_pump()
+    bench.run(10)
+    assert bench.state == "suspended"
+    bench.plant.set({"board_c": 60}, bench.now_ns)
+    bench.run(1)
+    bench.ask("resume")
+    assert bench.state == "running"
+    bench.close()

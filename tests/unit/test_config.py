@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -56,6 +56,12 @@ RANGES = {
     "driver.hold_ma": (0, 2_000),
     "driver.sense_mohm": (50, 500),
     "driver.stall_threshold": (0, 255),
+    "battery.capacity_mwh": (500, 500_000),
+    "battery.load_mw": (500, 50_000),
+    "battery.i2c_bus": (0, 30),
+    "battery.i2c_address": (3, 119),
+    "battery.empty_mv": (2_000, 26_000),
+    "battery.full_mv": (2_000, 26_000),
 }
 CHOICES = {
     "schema_version": "1",
@@ -70,6 +76,7 @@ CHOICES = {
     "safety.signals": 'one of "person", "feedback"',
     "force.kind": 'one of "none", "bench", "i2c", "mcp3008"',
     "driver.kind": 'one of "step_dir", "tmc2209"',
+    "battery.kind": 'one of "none", "bench", "max17048", "ina219"',
 }
 YES_OR_NO = {"mechanics.direction_inverted", "safety.stop_button", "force.required"}
 TEXTS = {"pump.name": 40, "pump.fluid": 40, "pump.zone": 60}
@@ -92,9 +99,13 @@ WITHOUT = {
     "driver.hold_ma": 100,
     "driver.sense_mohm": 110,
     "driver.stall_threshold": 0,
+    "battery.i2c_bus": 1,
+    "battery.i2c_address": None,
+    "battery.empty_mv": 3_300,
+    "battery.full_mv": 4_150,
 }
 """What holds without a key, where its comment in the example says so."""
-MAY_BE_MISSING = {"driver"}
+MAY_BE_MISSING = {"driver", "battery"}
 
 
 def said_of(text: str | bytes) -> list[str]:
@@ -149,14 +160,16 @@ def test_the_shipped_example_is_a_configuration() -> None:
     assert config.ratio() == Mechanics(5_890_141, 3_200, 1)
 
 
-def test_the_shipped_example_holds_every_key_but_those_of_a_sensor_that_it_has_not() -> None:
+def test_the_shipped_example_holds_every_key_but_those_of_parts_that_it_has_not() -> None:
     of_a_sensor = {"i2c_bus", "i2c_address", "channel", "zero_counts", "un_per_count"}
     of_a_sensor |= {"friction_mn", "line_nl_per_kpa"}
+    lacking = {"force": of_a_sensor, "pins": {"power_fail_n"}}
     for table, field in Config.model_fields.items():
         if table == "schema_version":
             continue
-        keys = set(field.annotation.model_fields)  # type: ignore[union-attr]
-        assert set(TABLES[table]) == (keys - of_a_sensor if table == "force" else keys)
+        models = [field.annotation, *get_args(field.annotation)]  # a table, or none of it
+        (keys,) = [set(one.model_fields) for one in models if hasattr(one, "model_fields")]
+        assert set(TABLES[table]) == keys - lacking.get(table, set())
 
 
 def test_the_tests_know_every_key_of_the_example() -> None:
@@ -381,6 +394,43 @@ def test_sr_66_values_that_do_not_go_together_are_all_listed_too() -> None:
         "ceilings.hourly_uu = 6000000 is above ceilings.daily_uu = 5000000",
         'force.required = true needs a sensor: force.kind is "none"',
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"battery.empty_mv": "4150"},
+            ["battery.empty_mv = 4150 is not below battery.full_mv = 4150"],
+        ),
+        (
+            {"battery.kind": '"bench"'},
+            ['battery.kind = "bench" needs pins.factory = "bench", not "lgpio"'],
+        ),
+        (
+            {"pins.lamp_low": "21\npower_fail_n = 21"},
+            ["pins.power_fail_n = 21 is the pin of pins.lamp_low already"],
+        ),
+        (
+            {"pins.lamp_low": "21\npower_fail_n = 28"},
+            ["pins.power_fail_n = 28 is out of range: 0 to 27"],
+        ),
+        (
+            {"pins.factory": '"bench"', "pins.lamp_low": "21\npower_fail_n = 26"},
+            [
+                'pins.power_fail_n needs a pin factory of a Pi: with pins.factory = "bench" the '
+                'line comes with battery.kind = "bench"'
+            ],
+        ),
+    ],
+)
+def test_f66_what_a_battery_and_its_line_cannot_be_is_told(
+    changes: dict[str, str], said: list[str]
+) -> None:
+    text = TEXT
+    for name, written in changes.items():
+        text = text.replace(line_of(name), f"{name.rpartition('.')[2]} = {written}", 1)
+    assert said_of(text) == said
 
 
 def test_each_pair_of_pins_that_meet_is_refused() -> None:

@@ -263,7 +263,12 @@ def test_alarm_codes_are_what_the_ledger_keeps_and_never_change_their_meaning() 
         "A17": "CLOCK_STEPPED",
         "A18": "SELF_TEST",
         "A20": "CONFIG_CHANGED",
-        "A23": "TOUCH_STUCK",
+        "A21": "TOO_HOT",
+        "A22": "POWER_WEAK",
+        "A23": "BATTERY_LOW",
+        "A24": "POWER_FAILS",
+        "A25": "BATTERY_GAUGE",
+        "A26": "TOUCH_STUCK",
     }
     names = {one.value: one.name for one in AlarmCode}
     assert {code: names.get(code) for code in known} == known
@@ -285,6 +290,7 @@ def test_sr_48_what_stopped_delivery_or_left_it_in_doubt_is_high() -> None:
         AlarmCode.SELF_TEST,
         AlarmCode.RECORD_DAMAGED,
         AlarmCode.CONFIG_CHANGED,
+        AlarmCode.POWER_FAILS,
         AlarmCode.AUTO_OFF,
         AlarmCode.LOCKED,
         AlarmCode.URGENT_LOW_GLUCOSE,  # the patient's harm, not the pump's

@@ -22,6 +22,7 @@ from appliance.domain.glucose import (
 from appliance.domain.statistics import (
     AGP_PERCENTILES,
     Sample,
+    Tally,
     bands_of,
     distinct,
     episodes,
@@ -97,6 +98,28 @@ def test_statistics_are_those_of_pandas(kind: str, start: datetime) -> None:
     assert ours.days * 24 == pytest.approx(hours)
     covered = ((table["at"] - from_ns) // (5 * MIN)).nunique()
     assert ours.covered == pytest.approx(100 * covered / (hours * 12))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_days_that_are_added_up_give_the_statistics_of_their_readings(kind: str) -> None:
+    samples, from_ns, until_ns = trace(kind, STARTS[0], 14, seed=11)
+    wanted = statistics_of(samples, from_ns, until_ns)
+    days: dict[int, Tally] = {}
+    for one in distinct(samples):
+        days.setdefault(one.utc_ns // (24 * 60 * MIN), Tally()).take(one.mg_dl)
+    whole = Tally()
+    for tally in days.values():
+        whole.add(tally)
+    assert whole.readings == wanted.readings
+    assert whole.mean_mg_dl == pytest.approx(wanted.mean_mg_dl)
+    assert whole.sd_mg_dl == (wanted.sd_mg_dl and pytest.approx(wanted.sd_mg_dl))
+    assert whole.low_risk / whole.readings == pytest.approx(wanted.lbgi)
+    assert whole.high_risk / whole.readings == pytest.approx(wanted.hbgi)
+    assert wanted.bands is not None
+    bands = vars_of(wanted.bands)
+    assert {band: whole.share(band) for band in whole.bands} == pytest.approx(
+        {band: bands[band] for band in whole.bands}
+    )
 
 
 def vars_of(bands: Any) -> dict[str, float]:

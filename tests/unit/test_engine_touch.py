@@ -33,8 +33,8 @@ class Screens(Room):
         return [(body["code"], body["event"]) for body in bodies]
 
 
-HELD = ("A23", "low", "a touch on the screen does not end: entry is off")
-REPEATS = ("A23", "low", "a key on the screen repeats without end: entry is off")
+HELD = ("A26", "low", "a touch on the screen does not end: entry is off")
+REPEATS = ("A26", "low", "a key on the screen repeats without end: entry is off")
 
 
 def test_sr_11_a_stuck_touch_is_an_alarm_of_low_priority_until_the_screen_is_calm() -> None:
@@ -46,7 +46,7 @@ def test_sr_11_a_stuck_touch_is_an_alarm_of_low_priority_until_the_screen_is_cal
     assert room.told() == []
     room.says("repeats")
     assert room.told() == [REPEATS]
-    assert room.rows() == [("A23", "raised"), ("A23", "ended"), ("A23", "raised")]
+    assert room.rows() == [("A26", "raised"), ("A26", "ended"), ("A26", "raised")]
 
 
 def test_sr_11_a_screen_that_has_gone_leaves_no_alarm_behind() -> None:
@@ -77,6 +77,6 @@ def test_an_answered_alarm_of_a_touch_that_is_still_stuck_does_not_come_again() 
     room.alarms.acknowledge(None, "uid 1000", lambda: None)
     room.turn()
     room.says("held")
-    assert room.rows() == [("A23", "raised"), ("A23", "acknowledged")]
+    assert room.rows() == [("A26", "raised"), ("A26", "acknowledged")]
     room.says("no")
     assert room.told() == []

@@ -105,11 +105,12 @@ def test_nightscouts_shapes_have_ids_of_our_own_and_confirmed_amounts(
     assert {one["type"] for one in entries} == {"sgv"}
     assert all(one["date"] % 1_000 == 0 and one["dateString"].endswith("Z") for one in entries)
     kinds = {one["eventType"] for one in treatments}
-    assert kinds == {"Temp Basal", "Bolus", "Insulin Change"}
+    assert kinds == {"Temp Basal", "Meal Bolus", "Insulin Change"}
     ids = [one["identifier"] for one in entries + treatments]
     assert len(ids) == len(set(ids))
-    bolus = next(one for one in treatments if one["eventType"] == "Bolus")
+    bolus = next(one for one in treatments if one["eventType"] == "Meal Bolus")
     assert 0.5 < bolus["insulin"] < 6
+    assert 31 <= bolus["carbs"] <= 50
     assert "BENCH" in bolus["notes"]
     (status,) = shapes["devicestatus.json"]
     assert 0 < status["pump"]["reservoir"] < 300

@@ -1,5 +1,6 @@
 """``pumpctl hardware check`` on the bench: what is right, and each wire that is not."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -10,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from appliance.demo import _CONFIGURATION
+from drivers.battery import BenchCells, gauge_of
 from drivers.bench_pins import BenchFactory
 from drivers.check import HardwareCheck, Look, Wiring
 from drivers.gpio import PinFactories
+from drivers.mock.mock_bench import MockBench
 from drivers.mock.running import BenchProcess
-from drivers.mock.settings import DEFAULT_PINS
+from drivers.mock.settings import DEFAULT_PINS, BenchSettings
 
 ROOT = Path(__file__).parents[2]
 
@@ -183,3 +186,72 @@ def test_the_verb_says_every_look_as_json(tmp_path: Path) -> None:
     assert not found["ok"]
     wrong = {one["name"] for one in found["looks"] if not one["ok"]}
     assert {"read-back", "end stop", "cyan lamp"} <= wrong
+
+
+def test_the_supplys_line_and_the_batterys_gauge_are_looked_at_where_there_are_some(
+    bench: BenchProcess,
+) -> None:
+    factory = BenchFactory(bench.pins_socket, "a check", Clock.now_ns)
+    pins = PinFactories(factory, factory, factory.fileno(), factory.poll)
+    gauge = gauge_of(
+        "bench",
+        lambda: BenchCells(factory.sample),
+        bus=1,
+        address=None,
+        empty_mv=3_300,
+        full_mv=4_150,
+    )
+    wiring = Wiring(
+        **{wire.value: pin for wire, pin in DEFAULT_PINS.items()},
+        direction_inverted=False,
+        min_interval_us=2_000,
+        step_pulse_us=2,
+        has_readback=False,
+        has_one_shot=True,
+        has_stop_button=False,
+    )
+    checking = HardwareCheck(
+        pins,
+        wiring,
+        Hand(bench),
+        now_ns=Clock.now_ns,
+        sleep_ns=Clock.sleep_ns,
+        patience_ns=20_000_000_000,
+        gauge=gauge,
+    )
+    try:
+        found = {one.name: one for one in itertools.islice(checking.looks(jog=False), 3)}
+        assert found["battery"] == Look("battery", ok=True, text="its gauge says 100 %")
+        bench.control.call("inject", name="battery_over", pct=130)
+        again = {one.name: one for one in itertools.islice(checking.looks(jog=False), 3)}
+        assert again["battery"] == Look("battery", ok=False, text="its gauge says 130 %")
+    finally:
+        checking.close()
+        pins.close()
+
+
+def test_a_power_fail_line_whose_wire_is_cut_is_not_right() -> None:
+    mock = MockBench(BenchSettings(start_ns=0), lambda: 0)
+    wiring = Wiring(
+        **{wire.value: pin for wire, pin in DEFAULT_PINS.items()},
+        direction_inverted=False,
+        min_interval_us=2_000,
+        step_pulse_us=0,
+        has_readback=False,
+        has_one_shot=False,
+        has_stop_button=False,
+        power_fail_n=26,
+    )
+    checking = HardwareCheck(
+        mock.factories,
+        wiring,
+        Hand.__new__(Hand),
+        now_ns=lambda: 0,
+        sleep_ns=lambda _ns: None,
+        patience_ns=0,
+    )
+    found = {one.name: one for one in itertools.islice(checking.looks(jog=False), 3)}
+    assert not found["power-fail line"].ok
+    assert "wire is cut" in found["power-fail line"].text
+    checking.close()
+    mock.close()

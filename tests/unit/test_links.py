@@ -281,35 +281,65 @@ def test_the_numbers_are_those_of_the_pump_and_an_old_glucose_is_none() -> None:
     assert metrics("x", None, {}).splitlines()[-1] == 'benchpump_up{pump="x"} 0'
 
 
-@pytest.fixture
-def endpoint(kept: Kept) -> Iterator[Prometheus]:
+def answering(kept: Kept, port: int = 0) -> Prometheus:
     def totals() -> dict[str, int]:
         with Look(kept.sums) as look:
             return Queries(look).totals()
 
-    link = Prometheus({"port": 0}, kept.place, "Bench 1", snapshot, totals)
+    return Prometheus({"port": port}, kept.place, "Bench 1", snapshot, totals)
+
+
+@pytest.fixture
+def endpoint(kept: Kept) -> Iterator[Prometheus]:
+    link = answering(kept)
     yield link
     link.end()
 
 
 def test_a_scrape_answers_metrics_and_nothing_else(kept: Kept, endpoint: Prometheus) -> None:
     kept.more(3)
+    finger = {"reading": "finger", "source": "finger", "id": "f", "mg_dl": 101, "age_s": 0}
+    kept.add(entry("glucose", 9_000, **finger, by="u"))
     url = f"http://127.0.0.1:{endpoint.port}"
     with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:  # noqa: S310
         assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
         text = answer.read().decode()
-    assert 'benchpump_glucose_readings_total{pump="Bench 1"} 3' in text
+    assert 'benchpump_glucose_readings_total{pump="Bench 1"} 4' in text
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(f"{url}/", timeout=5)  # noqa: S310
     with pytest.raises(BadConfiguration, match="cannot be served"):
         Prometheus({"port": endpoint.port}, kept.place, "x", snapshot, dict)
 
 
-def test_debians_prometheus_scrapes_it(kept: Kept, endpoint: Prometheus) -> None:
+def test_a_counter_goes_on_where_it_was_when_the_keeper_was_gone_for_a_while(kept: Kept) -> None:
+    def counted(port: int) -> int:
+        url = f"http://127.0.0.1:{port}/metrics"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        name = 'benchpump_glucose_readings_total{pump="Bench 1"} '
+        (found,) = [line.removeprefix(name) for line in lines if line.startswith(name)]
+        return int(found)
+
+    kept.more(3)
+    first = answering(kept)
+    assert counted(first.port) == 3
+    first.end()
+    with pytest.raises(urllib.error.URLError):
+        counted(first.port)
+    kept.more(4)
+    second = answering(kept, first.port)
+    try:
+        assert [counted(first.port), counted(first.port)] == [7, 7]
+    finally:
+        second.end()
+
+
+def test_debians_prometheus_scrapes_it_and_an_outage_loses_and_doubles_nothing(kept: Kept) -> None:
     program = shutil.which("prometheus")
     if program is None:
         pytest.skip("NOT RUN: needs prometheus; apt-get install prometheus")
     kept.more(5)
+    endpoint = answering(kept)
     port = free_port()
     (kept.folder / "prometheus.yml").write_text(
         "global:\n  scrape_interval: 1s\nscrape_configs:\n  - job_name: pumps\n"
@@ -319,22 +349,37 @@ def test_debians_prometheus_scrapes_it(kept: Kept, endpoint: Prometheus) -> None
         program, f"--config.file={kept.folder}/prometheus.yml",
         f"--storage.tsdb.path={kept.folder}/t", f"--web.listen-address=127.0.0.1:{port}",
     ]  # fmt: skip
+
+    def asked(query: str) -> list[dict[str, Any]]:
+        url = f"http://127.0.0.1:{port}/api/v1/query?query={query}"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return list(json.load(answer)["data"]["result"])
+        except OSError:
+            return []
+
+    def value(query: str) -> str:
+        found = asked(query)
+        return str(found[0]["value"][1]) if found else ""
+
+    counter = "benchpump_glucose_readings_total"
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
         try:
-
-            def value() -> str:
-                query = "/api/v1/query?query=benchpump_glucose_readings_total"
-                try:
-                    with urllib.request.urlopen(f"http://127.0.0.1:{port}{query}", timeout=5) as a:
-                        found = json.load(a)["data"]["result"]
-                except OSError:
-                    return ""
-                return str(found[0]["value"][1]) if found else ""
-
-            until(lambda: value() == "5", "Prometheus has scraped five readings")
+            until(lambda: value(counter) == "5", "Prometheus has scraped five readings")
             kept.more(2)
-            until(lambda: value() == "7", "Prometheus has scraped seven readings")
+            until(lambda: value(counter) == "7", "Prometheus has scraped seven readings")
+            endpoint.end()
+            until(lambda: value("up") == "0", "Prometheus sees that the link is cut")
+            kept.more(3)
+            endpoint = answering(kept, endpoint.port)
+            until(lambda: value(counter) == "10", "Prometheus has scraped ten readings")
+            (series,) = asked(f"{counter}[5m]")
+            values = [int(text) for _, text in series["values"]]
+            assert (values[0], values[-1]) == (5, 10)
+            assert values == sorted(values)
+            assert value(f"resets({counter}[5m])") == "0"
         finally:
+            endpoint.end()
             running.terminate()
 
 

@@ -5,14 +5,24 @@ itself.
 import queue
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from appliance.config import load
+from appliance.domain.battery import Battery
 from appliance.engine import messages as m
 from appliance.errors import PinFault, SensorFault
 from appliance.ports import ForceReading
-from appliance.pumpd import ForceSource, SensorThread
+from appliance.pumpd import (
+    ForceSource,
+    GaugeThread,
+    SensorThread,
+    battery_of,
+    gauge_of,
+    has_power_line,
+)
 
 LIMIT_S = 10.0
 LONG_MS = 3_600_000
@@ -50,6 +60,7 @@ class Room:
         self.builds = 0
         self.flags: int | None = None
         self.warmth: tuple[int | None, int] = (45, 0)
+        self.supply: list[bool | Exception] = []
         self.boards: list[m.Board] = []
         self.said: queue.Queue[Any] = queue.Queue()
         self.thread = SensorThread(
@@ -63,7 +74,14 @@ class Room:
     def build(self) -> ForceSource:
         self.builds += 1
         feedback = None if self.flags is None else lambda: self.flags
-        return ForceSource(self.sensor, feedback, Pins(), lambda: self.warmth)
+        line = self.power_fails if self.supply else None
+        return ForceSource(self.sensor, feedback, Pins(), lambda: self.warmth, line)
+
+    def power_fails(self) -> bool:
+        said = self.supply.pop(0) if len(self.supply) > 1 else self.supply[0]
+        if isinstance(said, Exception):
+            raise said
+        return said
 
     def tell(self, *events: Any) -> None:
         self.boards += [one for one in events if isinstance(one, m.Board)]
@@ -156,3 +174,77 @@ def test_f61_pins_that_cannot_be_had_are_told_and_tried_again(room: Room) -> Non
     room.thread.start()
     assert room.hears() == (m.Force(None, "no bench-sim answers"),)
     assert room.looks_again(49) == (m.Force(1_000),)
+
+
+def test_sr_60_a_supply_that_fails_stops_the_motor_before_anybody_is_told(room: Room) -> None:
+    room.supply = [False, False, True, True, PinFault("GPIO26 cannot be read"), False]
+    room.thread.look_every(1)
+    room.thread.start()
+    heard = [room.hears() for _ in range(7)]
+    force = m.Force(1_000)
+    assert heard == [
+        (m.PowerLine(failing=False), force),
+        (force,),
+        "stop",
+        (m.PowerLine(failing=True), force),
+        (force,),
+        (m.PowerLine(None, "GPIO26 cannot be read"), force),
+        (m.PowerLine(failing=False), force),
+    ]
+
+
+def test_f63_a_power_fail_line_whose_pins_are_lost_is_not_taken_for_good(room: Room) -> None:
+    room.supply = [False]
+    room.sensor.says = [1_000, SensorFault("it does not answer")]
+    room.thread.look_every(1_000)
+    room.thread.start()
+    room.hears()
+    force = m.Force(None, "it does not answer")
+    lost = m.PowerLine(None, "the power-fail line cannot be read: it does not answer")
+    assert room.looks_again(999) == (force,)
+    assert room.looks_again(998) == (lost, force)
+
+
+class Gauge:
+    """A gauge that says what is put into it."""
+
+    def __init__(self, *says: int | Exception) -> None:
+        self.says = list(says)
+        self.closed = False
+
+    def read(self) -> int:
+        said = self.says.pop(0)
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_sr_60_the_gauge_is_read_by_a_thread_of_its_own_and_its_faults_are_told() -> None:
+    said: queue.Queue[Any] = queue.Queue()
+    gauge = Gauge(80, SensorFault("no battery gauge answers"), ZeroDivisionError("a bug"))
+    thread = GaugeThread(gauge, said.put, said.put)
+    thread.start()
+    assert said.get(timeout=LIMIT_S) == m.BatteryGauge(80)
+    assert said.get(timeout=LIMIT_S) == m.BatteryGauge(None, "no battery gauge answers")
+    assert isinstance(said.get(timeout=LIMIT_S), ZeroDivisionError)  # a bug ends the program
+    thread.join(LIMIT_S)
+    assert gauge.closed
+
+
+def test_sr_60_battery_and_line_are_what_the_configuration_says(tmp_path: Path) -> None:
+    example = Path(__file__).parents[2] / "docs/benchpump.example.toml"
+    shipped, _ = load(example)
+    assert gauge_of(shipped) is battery_of(shipped) is None
+    assert not has_power_line(shipped)
+    text = example.read_text(encoding="utf-8").replace("# power_fail_n", "power_fail_n")
+    fitted = tmp_path / "pump.toml"
+    fitted.write_text(
+        text.replace('kind = "none"                     # "max', 'kind = "ina219" # "max')
+    )
+    config, _ = load(fitted)
+    assert battery_of(config) == Battery(10_000, 5_000)
+    assert has_power_line(config)
+    assert gauge_of(config) is not None

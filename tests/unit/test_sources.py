@@ -3,13 +3,16 @@
 import hashlib
 import json
 import os
+import socket
+import sys
 import threading
+from collections import namedtuple
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 
@@ -412,6 +415,31 @@ def test_librelinkup_readings_are_those_of_the_patient_that_was_chosen(
         make("libre", {"credentials": words}, place).poll()
 
 
+@pytest.mark.parametrize(("kind", "keys"), [("libre", "email"), ("dexcom", "username")])
+def test_a_server_that_takes_a_call_and_says_nothing_holds_no_source(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, keys: str
+) -> None:
+    """The libraries themselves have no time limit; the server is a real one that never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        if kind == "libre":
+            import appliance.keeper.sources.libre as libre
+
+            monkeypatch.setattr(libre, "_REGIONS", {"us": SimpleNamespace(value=address)})
+        else:
+            import pydexcom.const as const
+
+            import appliance.keeper.sources.dexcom  # noqa: F401 - it sets the limit
+
+            urls = dict.fromkeys(const.Region, f"{address}/")
+            monkeypatch.setattr("pydexcom.dexcom.DEXCOM_BASE_URLS", urls)
+        monkeypatch.setattr("appliance.keeper.sources.timed.ANSWER_S", 0.2)
+        words = secret(tmp_path, f"{keys} = a@b.c\npassword = x\n")
+        source = make(kind, {"credentials": words}, place)
+        with pytest.raises(SourceFault, match="ReadTimeout"):
+            source.poll()
+
+
 # --- the virtual patient --------------------------------------------------------------------------
 
 
@@ -498,6 +526,83 @@ def test_a_reading_is_told_after_the_delay_with_its_own_instant(
     clock.now_ns += 5 * MIN
     (one,) = source.poll()
     assert one.utc_ns == clock.now_ns - 5 * MIN
+
+
+@pytest.fixture
+def simglucose(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What of simglucose the source names, in its place: the library is no part of the tests."""
+
+    class Patient:
+        lived: ClassVar[list[Any]] = []
+
+        @classmethod
+        def withName(cls, name: str) -> "Patient":  # noqa: N802 - its own name
+            assert name == "child#003"
+            cls.lived = []
+            return cls()
+
+        def step(self, action: Any) -> None:
+            Patient.lived.append(action)
+
+    class Sensor:
+        @classmethod
+        def withName(cls, name: str, seed: int) -> "Sensor":  # noqa: N802 - its own name
+            assert (name, seed) == ("Dexcom", 4)
+            return cls()
+
+        def measure(self, patient: Patient) -> float:
+            return 100.4 + len(patient.lived)
+
+    action = namedtuple("Action", ["CHO", "insulin"])
+    parts = {"patient.t1dpatient": {"Action": action, "T1DPatient": Patient}}
+    parts["sensor.cgm"] = {"CGMSensor": Sensor}
+    for name in ("simglucose", "simglucose.patient", "simglucose.sensor"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    for name, content in parts.items():
+        module = ModuleType(f"simglucose.{name}")
+        vars(module).update(content)
+        monkeypatch.setitem(sys.modules, f"simglucose.{name}", module)
+    monkeypatch.delitem(sys.modules, "appliance.keeper.sources.simglucose", raising=False)
+    from appliance.keeper.sources.simglucose import SimGlucose
+
+    yield SimpleNamespace(source=SimGlucose, patient=Patient)
+    sys.modules.pop("appliance.keeper.sources.simglucose", None)
+
+
+def test_a_patient_of_simglucose_lives_minute_by_minute_on_what_the_plant_delivered(
+    place: Place, clock: TurnedClock, bench: type[FakeBench], simglucose: Any
+) -> None:
+    at = datetime.fromtimestamp(NOW_NS // S, UTC) + timedelta(minutes=30)
+    options = {"person": "child#003", "seed": 4, "meals": [{"at": f"{at:%H:%M}", "carbs_g": 40}]}
+    source = simglucose.source(options, place)
+    assert source.poll() == []
+    values = live(source, clock, 59, 0.6)
+    clock.now_ns += MIN // 2
+    bench.volume_nl += 50
+    assert source.poll() == []  # half a minute is not lived yet, and its insulin waits
+    clock.now_ns += MIN // 2
+    (last,) = source.poll()
+    assert last.utc_ns == clock.now_ns
+    assert [*values, last.mg_dl] == list(range(105, 161, 5))
+    lived = simglucose.patient.lived
+    assert len(lived) == 60
+    given_u = sum(action.insulin for action in lived)
+    assert given_u == pytest.approx(59 / 60 * 0.6 + 0.005)
+    assert [n for n, action in enumerate(lived) if action.CHO] == [30]
+    bench.state = "suspended"
+    source.poll()
+    bench.volume_nl += 100_000  # primed: it reaches nobody
+    live(source, clock, 5)
+    assert sum(action.insulin for action in lived) == pytest.approx(given_u)
+
+
+def test_options_of_simglucose_that_cannot_be_are_named(place: Place, simglucose: Any) -> None:
+    with pytest.raises(
+        BadConfiguration, match=r"person = 'adult#011' is not one of adolescent#001"
+    ):
+        simglucose.source({"person": "adult#011"}, place)
+    with pytest.raises(BadConfiguration, match="at = '25:00' is not a local time"):
+        simglucose.source({"meals": [{"at": "25:00", "carbs_g": 40}]}, place)
 
 
 def test_without_a_bench_there_is_no_patient(place: Place) -> None:

@@ -11,7 +11,7 @@ import pytest
 from appliance.errors import BadConfiguration
 from appliance.simulate.run import Report, run
 from appliance.simulate.scenario import PatientTable, of, read
-from appliance.simulate.therapy import amount_for, controller
+from appliance.simulate.therapy import Portion, controller, portion_for
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs/examples/closed-loop.toml"
@@ -108,11 +108,25 @@ def test_the_same_seed_is_the_same_life() -> None:
 
 def test_a_meal_is_dosed_by_what_was_announced_and_rounded_down() -> None:
     table = PatientTable(carb_ratio_mg_per_u=10_000, announced_percent=90)
-    assert amount_for(table, 45, None, 50_000, correct=True) == 4_050_000
-    assert amount_for(table, 45, 160, 50_000, correct=False) == 4_050_000
-    assert amount_for(table, 45, 160, 50_000, correct=True) == 5_050_000
-    assert amount_for(table, 45, 160, 500_000, correct=True) == 5_000_000
-    assert amount_for(table, 45, 60, 50_000, correct=True) == 4_050_000
+
+    def portion(mg_dl: int | None, grid_uu: int = 50_000, *, correct: bool = True) -> Portion:
+        return portion_for(table, 45, mg_dl, grid_uu, correct=correct)
+
+    assert portion(None) == Portion(4_050_000, 0, 40)
+    assert portion(160, correct=False) == Portion(4_050_000, 0, 40)
+    assert portion(160) == Portion(5_050_000, 1_000_000, 40)
+    assert portion(160, 500_000) == Portion(5_000_000, 1_000_000, 40)
+    assert portion(60) == Portion(4_050_000, 0, 40)
+    assert portion(111) == Portion(4_050_000, 20_000, 40)  # what is a correction is on the grid
+
+
+def test_a_meals_bolus_says_what_it_is_for(looped: tuple[Report, Path]) -> None:
+    _, ledger = looped
+    meals = [row["body"] for row in rows(ledger, "intent") if row["body"]["dose"] == "bolus"]
+    assert meals
+    for body in meals:
+        assert 31 <= body["carbs_g"] <= 50  # nine tenths of 35 to 55 g
+        assert body.get("correction_uu", 0) < body["whole_uu"]
 
 
 def test_a_controller_that_is_none_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ wanted_packages() { # what this machine needs of Debian, one a line
     echo python3-lgpio
   fi
   if [[ -n $kiosk ]]; then
-    printf '%s\n' libgl1 libegl1 libgles2 libgl1-mesa-dri libgbm1 libdrm2 libudev1
+    printf '%s\n' polkitd udisks2 libgl1 libegl1 libgles2 libgl1-mesa-dri libgbm1 libdrm2 libudev1
     if apt_has libmtdev1t64 || has_package libmtdev1t64; then echo libmtdev1t64; else echo libmtdev1; fi
   fi
 }

@@ -50,12 +50,13 @@ def bar_view(state: State, title: str, *, entry_off: bool = False) -> BarView:
     if snapshot.bolus is not None:
         items.append(BarItem("", _("Delivering"), "insulin"))
     reservoir = numbers.whole_units(snapshot.reservoir_uu)
-    if snapshot.reservoir_h is not None:
+    crowded = len(items) == 2 and snapshot.battery is not None  # no room for an age beside them
+    if snapshot.reservoir_h is not None and not crowded:
         reservoir += "  " + numbers.age(snapshot.reservoir_h * 3_600)
     items.append(BarItem(_("Reservoir"), reservoir, spare=True))
-    battery = snapshot.raw.get("battery")
-    if isinstance(battery, dict) and isinstance(battery.get("percent"), int):
-        items.append(BarItem(_("Battery"), f"{battery['percent']}%"))
+    battery = snapshot.battery
+    if battery is not None and battery.percent is not None:
+        items.append(BarItem(_("Battery"), f"{battery.percent}%", spare=True))
     low = [one for one in unanswered(snapshot) if one.priority == LOW]
     strip = words.of_the_pump(low[0].name) if low else ""
     if entry_off:  # it says why no key answers, which no title does

@@ -13,6 +13,7 @@ from typing import Literal, Protocol, TypeVar
 from appliance.client import BenchClient, Dose, KeeperClient, PumpClient, PumpError
 from appliance.client.messages import StopWhat
 from ui.state import State
+from ui.system import System
 
 Answer = TypeVar("Answer")
 
@@ -78,6 +79,8 @@ class Desk(Protocol):
     """The bolus that was seen to run last, by whomever it was given; "" for none yet."""
     state: State
     """The newest; another one at each look."""
+    system: System | None
+    """The computer, where this screen may ask it for anything; None in a demo."""
 
     def go(self, screen: str, **words: object) -> None:
         """Show another screen; its presenter's ``entered`` gets ``words``."""

@@ -19,6 +19,7 @@ ITEMS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("fault_bench", lambda: _("Fault bench")),
     ("language", lambda: _("Language")),
     ("first_start", lambda: _("First start")),
+    ("computer", lambda: _("Computer")),
     ("about", lambda: _("About")),
 )
 """Screen and words of each button, in their order; one without its screen is not shown."""

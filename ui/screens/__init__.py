@@ -19,6 +19,7 @@ from ui.presenters.calculator import CalculatorPresenter
 from ui.presenters.cartridge import CartridgePresenter, SetChangePresenter
 from ui.presenters.check import CheckPresenter
 from ui.presenters.choose import ChoosePresenter
+from ui.presenters.computer import ComputerPresenter
 from ui.presenters.confirm import ConfirmPresenter
 from ui.presenters.days import DaysPresenter
 from ui.presenters.delivering import DeliveringPresenter
@@ -90,6 +91,7 @@ SCREENS: Mapping[str, Screen] = {
     "cartridge": Screen(CartridgePage, CartridgePresenter),
     "check": Screen(CheckPage, CheckPresenter),
     "choose": Screen(ListingPage, ChoosePresenter),
+    "computer": Screen(ListingPage, ComputerPresenter),
     "confirm": Screen(ConfirmPage, ConfirmPresenter),
     "days": Screen(DaysPage, DaysPresenter),
     "delivering": Screen(DeliveringPage, DeliveringPresenter),

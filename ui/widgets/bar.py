@@ -12,6 +12,7 @@ from ui.theme import theme
 from ui.widgets.buttons import FootButton, RoundButton, StopButton
 
 _ROW_MOST = 3
+_BENCH_UNITS = 80
 
 
 class BarText(BoxLayout):
@@ -57,10 +58,13 @@ class StatusBar(BoxLayout):
         if self.view is None:
             return
         items = self.ids.glance
-        room = self.width - self.padding[0] - self.padding[2] - items.spacing * len(items.children)
-        words = "".join(item.caption + item.value for item in self.view.items)
         measured = CoreLabel(font_name=theme.medium, font_size=theme.bar_type)
-        narrow = theme.portrait and measured.get_extents(words)[0] > room
+        words = "".join(item.caption + item.value for item in self.view.items)
+        room = self.width - self.padding[0] - self.padding[2] - items.spacing * len(items.children)
+        if not theme.portrait:  # time, BENCH and title stand in the same line
+            room -= measured.get_extents(self.view.time + self.view.title)[0]
+            room -= _BENCH_UNITS * theme.px + 4 * items.spacing
+        narrow = measured.get_extents(words)[0] > room
         for widget, item in zip(reversed(items.children), self.view.items, strict=True):
             widget.caption = "" if narrow and item.spare else item.caption
 

@@ -94,7 +94,9 @@ def _checking(
     machine: Config, person: AtTheBench, patience_s: int, stack: ExitStack
 ) -> HardwareCheck:
     """Build every line; all are given back with ``stack``. Raises PinFault."""
-    from drivers.check import HardwareCheck, Wiring  # here, since every other verb needs no pin
+    # Here, since every other verb needs no pin.
+    from drivers.battery import BenchCells, gauge_of
+    from drivers.check import HardwareCheck, Wiring
     from drivers.factory import build_factory
 
     runtime, pins, table, safety = (
@@ -111,6 +113,16 @@ def _checking(
         work_dir=runtime if pins.factory != "bench" else None,
     )
     stack.callback(factories.close)
+    gauge = None
+    if (battery := machine.battery) is not None and battery.kind != "none":
+        gauge = gauge_of(
+            battery.kind,
+            lambda: BenchCells(factories.inputs.sample),
+            bus=battery.i2c_bus,
+            address=battery.i2c_address,
+            empty_mv=battery.empty_mv,
+            full_mv=battery.full_mv,
+        )
     wires = {name: number for name, number in pins if isinstance(number, int)}
     checking = HardwareCheck(
         factories,
@@ -127,6 +139,7 @@ def _checking(
         now_ns=real_monotonic_ns,
         patience_ns=patience_s * _NS_PER_S,
         sleep_ns=lambda duration_ns: real_sleep(duration_ns / _NS_PER_S),
+        gauge=gauge,
     )
     stack.callback(checking.close)
     return checking

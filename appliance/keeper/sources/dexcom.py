@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from pydexcom import Dexcom, Region
+from pydexcom import dexcom as library
 from pydexcom.errors import DexcomError
 from requests import RequestException
 
 from appliance.domain.units import NS_PER_MS
 from appliance.errors import SourceFault
 from appliance.keeper.sources import Found, Options, Place, checked, credentials
+from appliance.keeper.sources.timed import in_time
+
+in_time(library)
 
 _REGIONS = {"us": Region.US, "ous": Region.OUS, "jp": Region.JP}
 

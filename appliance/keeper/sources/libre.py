@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from pylibrelinkup import APIUrl, PyLibreLinkUp
+from pylibrelinkup import pylibrelinkup as library
 from pylibrelinkup.exceptions import PyLibreLinkUpError
 from requests import RequestException
 
 from appliance.domain.units import NS_PER_MS
 from appliance.errors import SourceFault
 from appliance.keeper.sources import Found, Options, Place, checked, credentials
+from appliance.keeper.sources.timed import in_time
+
+in_time(library)
 
 _REGIONS = {one.name.lower(): one for one in APIUrl}
 

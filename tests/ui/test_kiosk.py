@@ -65,8 +65,8 @@ def test_a_confirmation_after_another_one_has_its_button_again(demo: RunningDemo
         after=lambda: None,
     )
     with kiosk_on(demo.places, start=False) as hands:
-        hands.hear(snapshot_of())
         for _time in range(2):
+            hands.hear(snapshot_of())  # contact, for two seconds of ours
             hands.kiosk.go("confirm", matter=matter)
             hands.settles()
             finger = hands.finger_on(next(holds_of(hands))).down()

@@ -46,8 +46,8 @@ name = "patient"
 kind = "patient"
 enabled = true
 [source.options]
-person = "adult"
-start_mg_dl = 132
+person = "resistant"
+start_mg_dl = 158
 seed = 7
 """
 

@@ -40,6 +40,7 @@ _READY_S = 30.0
 _STOP_S = 10.0
 _TOUR_S = 240.0
 _LOOK_S = 0.05
+_FORGIVE_LOOKS = 4
 _BENCH_FIFO = 30
 
 _PACKAGES = "libgl1 libegl1 libgles2 libmtdev1"
@@ -321,12 +322,14 @@ class Demo:
 
     def supervise(self) -> str:
         """Restart what dies until told to end; return why it ended by itself, or nothing."""
+        looks = 0
         while not self.ending.wait(_LOOK_S):
+            looks += 1
             for child in self._children:
                 why = self._look_at(child)
                 if why:
                     return why
-            if any(child.deaths for child in self._children):
+            if looks % _FORGIVE_LOOKS == 0 and any(child.deaths for child in self._children):
                 self._forgive()
         return ""
 

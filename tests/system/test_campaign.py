@@ -35,8 +35,8 @@ SEED = 20_261_122
 A_HAND_S = 0.3
 """What a hand needs from resume to the next bolus at least.
 
-Every 0.05 s the demo looks whether a person has resumed; where nobody has, the fourth death within
-five minutes is a program's last.
+Five times a second the demo looks whether a person has resumed; where nobody has, the fourth death
+within five minutes is a program's last.
 """
 
 

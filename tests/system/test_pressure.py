@@ -124,7 +124,7 @@ def test_f29_a_backup_in_mid_bolus_is_whole_and_changes_no_step(demo: RunningDem
         demo.moved_since(before, 20)
         with KeeperClient(demo.places.keeper_socket) as keeper:
             keeper.run_job("backup")
-        made = wait_for(lambda: sorted(folder.glob("*")), "the backup", every_s=0.1)
+        made = wait_for(lambda: sorted(folder.glob("ledger-*.db")), "the backup", every_s=0.1)
         wait_for(lambda: closed(demo, request_id), "the dose is closed", 60)
     with demo.pump() as pump:
         dose = pump.lookup(request_id)

@@ -138,11 +138,9 @@ missing_packages() { # missing_packages base|test|full|vm: what Debian calls wha
   has_library libEGL.so.1 || packages+=(libegl1)
   has_library libGLESv2.so.2 || packages+=(libgles2)
   has_library libmtdev.so.1 || packages+=("$mtdev")
-  if [[ $1 == test || $1 == full ]]; then # a pointer on a display of its own
-    command -v Xvfb >/dev/null || packages+=(xvfb xauth)
-    command -v xdotool >/dev/null || packages+=(xdotool)
-  fi
   if [[ $1 == test ]]; then
+    command -v Xvfb >/dev/null || packages+=(xvfb xauth) # a pointer on a display of its own
+    command -v xdotool >/dev/null || packages+=(xdotool)
     command -v ps >/dev/null || packages+=(procps)
     command -v strace >/dev/null || packages+=(strace)
     command -v pdftotext >/dev/null || packages+=(poppler-utils)
@@ -154,16 +152,12 @@ missing_packages() { # missing_packages base|test|full|vm: what Debian calls wha
     command -v qemu-img >/dev/null || packages+=(qemu-utils)
     command -v mmdebstrap >/dev/null || packages+=(mmdebstrap)
   fi
-  if [[ $1 == full ]]; then # what test --full may not leave out
-    command -v ps >/dev/null || packages+=(procps)
-    command -v strace >/dev/null || packages+=(strace)
-    command -v pdftotext >/dev/null || packages+=(poppler-utils)
+  if [[ $1 == full ]]; then # what test --full may not leave out, beside that of test
     command -v unshare >/dev/null || packages+=(util-linux)
-    command -v cc >/dev/null || packages+=(gcc libc6-dev)
-    command -v spin >/dev/null || packages+=(spin)
     [[ -x /usr/sbin/mosquitto ]] || command -v mosquitto >/dev/null || packages+=(mosquitto)
     command -v prometheus >/dev/null || packages+=(prometheus)
     command -v systemd-analyze >/dev/null || packages+=(systemd)
+    [[ -e /usr/share/i18n/locales/de_DE ]] || packages+=(locales)
   fi
   printf '%s\n' "${packages[*]}"
 }

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.errors import PinFault, SensorFault
-from drivers.bench_wire import Channel
+from drivers.bench_wire import POWER_FAILS, Channel
 from drivers.gpio import PinFactories, Untyped
+from drivers.i2c import open_bus
 from drivers.lines import Line
 
 FROZEN_READINGS = 300
@@ -194,9 +195,6 @@ class BenchCells:
         self._close()
 
 
-_POWER_FAILS = 4
-
-
 def power_line(
     factory: str, factories: PinFactories, *, pin: int | None
 ) -> Callable[[], bool] | None:
@@ -207,7 +205,7 @@ def power_line(
     """
     if factory == "bench":
         sample: Callable[[Channel], int | None] = factories.inputs.sample
-        return lambda: bool((sample(Channel.POWER_FLAGS) or 0) & _POWER_FAILS)
+        return lambda: bool((sample(Channel.POWER_FLAGS) or 0) & POWER_FAILS)
     if pin is None:
         return None
     return Line(factories, pin, name="the power-fail line").is_active
@@ -238,7 +236,7 @@ def cells_on_i2c(kind: str, *, bus: int, address: int | None, empty_mv: int, ful
 
     ``address`` None is the chip's own: 0x36, or 0x40. Raises SensorFault where it does not answer.
     """
-    opened = _i2c(bus)
+    opened = open_bus(bus, "a gauge on I2C")
     try:
         match kind:
             case "max17048":
@@ -251,20 +249,6 @@ def cells_on_i2c(kind: str, *, bus: int, address: int | None, empty_mv: int, ful
     except SensorFault:
         opened.close()
         raise
-
-
-def _i2c(number: int) -> Untyped:
-    try:
-        from smbus2 import SMBus
-    except ImportError as error:
-        raise SensorFault('a gauge on I2C needs smbus2: install the extra "instruments"') from error
-    try:
-        return SMBus(number)
-    except OSError as error:
-        raise SensorFault(
-            f"/dev/i2c-{number} cannot be opened ({error.strerror}): switch I2C on, and put the "
-            'program\'s user in the group "i2c"'
-        ) from error
 
 
 def _word(bus: Untyped, address: int, register: int) -> int:

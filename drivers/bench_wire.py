@@ -67,10 +67,14 @@ class Channel(IntEnum):
     FORCE_COUNTS = 0
     BATTERY_PCT = 1
     BOARD_MILLI_C = 2
-    POWER_FLAGS = 3  # 1 under-voltage, 2 throttled, 4 power fails
+    POWER_FLAGS = 3  # 1 under-voltage, 2 throttled, POWER_FAILS
     ALARM_FEEDBACK = 4  # what draws current: 1 buzzer, 2 lamp high, 4 lamp medium, 8 lamp low
     BALANCE_UG = 5
     BATTERY_UV = 6  # of the cell, with the noise that a true gauge shows
+
+
+POWER_FAILS = 4
+"""The flag of ``Channel.POWER_FLAGS`` that the supply is about to end."""
 
 
 def pack_text(text: str) -> bytes:

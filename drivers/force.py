@@ -18,6 +18,7 @@ from appliance.errors import PinFault, SensorFault
 from appliance.ports import ForceReading
 from drivers.bench_wire import Channel
 from drivers.gpio import NowNs, PinFactories, Untyped, pin_faults
+from drivers.i2c import open_bus
 
 FROZEN_READINGS = 16
 """A load cell at 24 bits never repeats itself so often."""
@@ -240,7 +241,7 @@ def force_sensor(
         case "bench":
             counts = BenchCounts(factories.inputs.sample)
         case "i2c":
-            counts = Nau7802(_i2c(i2c_bus), i2c_address, now_ns)
+            counts = Nau7802(open_bus(i2c_bus, 'force.kind = "i2c"'), i2c_address, now_ns)
         case "mcp3008":
             counts = Mcp3008(channel, factories)
             frozen_readings = 0
@@ -252,19 +253,3 @@ def force_sensor(
         un_per_count=un_per_count,
         frozen_readings=frozen_readings,
     )
-
-
-def _i2c(number: int) -> Untyped:
-    try:
-        from smbus2 import SMBus
-    except ImportError as error:
-        raise SensorFault(
-            'force.kind = "i2c" needs smbus2: install the extra "instruments"'
-        ) from error
-    try:
-        return SMBus(number)
-    except OSError as error:
-        raise SensorFault(
-            f"/dev/i2c-{number} cannot be opened ({error.strerror}): switch I2C on, and put the "
-            'program\'s user in the group "i2c"'
-        ) from error

@@ -3,6 +3,7 @@
 
     tools/recorded_lows.py             replay docs/samples/lows-*.csv; write docs/protection.md
     tools/recorded_lows.py --record    record them anew first: some minutes
+    tools/recorded_lows.py FILE.csv --sensitivity 50    replay a recording of your own
 
 The recordings are of virtual patients: the fortnights of docs/examples on a whole pump in virtual
 time, with protection off. A replay goes through each recorded low, from three hours before it,
@@ -14,6 +15,7 @@ basal really held back.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import sys
 import tempfile
@@ -315,25 +317,27 @@ def with_table(page: str) -> str:
 
 def main() -> int:
     """Replay, and write the page; or replay one file, and print."""
-    words = sys.argv[1:]
-    if "--sensitivity" in words:
-        at = words.index("--sensitivity")
-        sensitivity = int(words[at + 1])
-        (path,) = words[:at] + words[at + 2 :]
-        slots = read_recording(Path(path))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--record", action="store_true", help="record docs/samples anew first")
+    parser.add_argument("file", nargs="?", type=Path, help="a recording of your own")
+    parser.add_argument("--sensitivity", type=int, help="of that recording, in mg/dL a unit")
+    said = parser.parse_args()
+    if (said.file is None) != (said.sensitivity is None) or (said.file and said.record):
+        parser.error("a recording of your own wants FILE and --sensitivity, and nothing else")
+    if said.file is not None:
+        slots = read_recording(said.file)
         for rule in RULES:
-            one = replayed(slots, rule, sensitivity)
+            one = replayed(slots, rule, said.sensitivity)
             print(
                 f"{rule.value:>10}: {one.low_min} min under 70, {one.very_low_min} under 54, "
                 f"basal held back for {one.held_min} min in {len(one.spans)} spans"
             )
         return 0
-    if words == ["--record"]:
+    if said.record:
         for person in PATIENTS:
             record(person, SAMPLES / f"lows-{person}.csv")
-    elif words:
-        print(__doc__)
-        return 2
     PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     print(f"{PAGE} is written")
     return 0

@@ -10,6 +10,7 @@ as one zip. The same code gives the same days. It takes some minutes. Look at wh
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import zipfile
@@ -34,7 +35,11 @@ _NO_INSTANT = (1980, 1, 1, 0, 0, 0)
 
 def main() -> int:
     """Make every sample; return 1 where a requirement broke in a run."""
-    out = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "samples"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "docs" / "samples")
+    out = parser.parse_args().folder
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bp-samples-") as scratch:
         for name in FORTNIGHTS:

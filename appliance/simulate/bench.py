@@ -33,7 +33,7 @@ from appliance.simulate.fake_ledger import FakeLedger
 from appliance.stepper import loop as steppers
 from drivers.assembly import GuardHardware, StepperHardware, guard_hardware, stepper_hardware
 from drivers.battery import BenchCells, GaugeOf
-from drivers.bench_wire import Channel
+from drivers.bench_wire import POWER_FAILS, Channel
 from drivers.mock.mock_bench import MockBench
 from drivers.mock.plant import Plant
 from drivers.mock.settings import BenchSettings
@@ -573,12 +573,12 @@ class VirtualBench:
         """Read force and feedback as `pumpd`'s sensor thread does: the motor stops first."""
         if self._battery is not None:
             self._read_power()
-        flags = self.plant.sample(Channel.ALARM_FEEDBACK, self.now_ns)
-        counts = self.plant.sample(Channel.FORCE_COUNTS, self.now_ns)
+        flags = self._sample(Channel.ALARM_FEEDBACK)
+        counts = self._sample(Channel.FORCE_COUNTS)
         if flags is not None:
             self._post(m.Feedback(flags))
-        milli_c = self.plant.sample(Channel.BOARD_MILLI_C, self.now_ns)
-        power = (self.plant.sample(Channel.POWER_FLAGS, self.now_ns) or 0) & 3
+        milli_c = self._sample(Channel.BOARD_MILLI_C)
+        power = (self._sample(Channel.POWER_FLAGS) or 0) & 3
         board = m.Board(None if milli_c is None else milli_c // 1_000, power)
         if board != self._board:
             self._board = board
@@ -598,7 +598,7 @@ class VirtualBench:
 
     def _read_power(self) -> None:
         """Read power-fail line and gauge as `pumpd`'s threads do: the motor stops first."""
-        line = m.PowerLine(bool((self._sample(Channel.POWER_FLAGS) or 0) & 4))
+        line = m.PowerLine(bool((self._sample(Channel.POWER_FLAGS) or 0) & POWER_FAILS))
         if line != self._power_line:
             self._power_line = line
             if line.failing:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 
+from drivers.bench_wire import POWER_FAILS
 from drivers.mock.faults import Knobs
 from drivers.mock.settings import SIGNALS, BenchSettings, Wire
 
 _NS_PER_MIN = 60_000_000_000
 _NS_PER_H = 3_600_000_000_000
 _HIGHEST_COUNTS = 2**23 - 1
-_UNDER_VOLTAGE, _THROTTLED, _POWER_FAILS = 1, 2, 4
+_UNDER_VOLTAGE, _THROTTLED = 1, 2
 _BALANCE_UG = 10
 _CELL_UV, _CELL_UV_PER_PERCENT, _CELL_NOISE_UV = 3_000_000, 12_000, 400
 
@@ -100,7 +101,7 @@ class Instruments:
         fails = knobs.power_fail_ns < 0
         if knobs.power_fail_ns > 0:
             fails = (now_ns - self.flap_since_ns) // knobs.power_fail_ns % 2 == 0
-        return flags | _POWER_FAILS * fails
+        return flags | POWER_FAILS * fails
 
     def draws_current(self, wire: Wire, level: int) -> bool:
         """Return whether buzzer or lamp is really on: a dead one draws nothing."""

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ LEASE_STEPS = 27
 PASSING = {"battery_unknown", "power_line_unknown"}
 """What is against a bolus until gauge and line have been read again, within a second."""
 READY_S = 40.0
+CLOSEST_NS = 1_999_000
+"""The motor's interval, less what the clock is read by."""
 
 
 def wait_for(
@@ -134,6 +137,15 @@ class RunningDemo:
         truth = self.bench()
         assert truth["steps_reverse"] == 0
         return int(truth["steps_forward"])
+
+    def edges(self) -> list[int]:
+        """Return the instants of the last rising edges at the motor driver."""
+        return [at for at, level in self.bench("traces", last=4096)["step"] if level]
+
+    def never_bursts(self) -> None:
+        """Have no edge be closer to the one before it than the motor's interval."""
+        gap_ns = min(after - at for at, after in pairwise(self.edges()))
+        holds(gap_ns >= CLOSEST_NS, f"no edge is closer than the motor's interval: {gap_ns} ns")
 
     def verdict(self) -> Verdict:
         return verify(self.places.ledger)
@@ -248,6 +260,20 @@ class RunningDemo:
             keys = ("state", "why", "basal_uu_per_h", "basal_held", "delivering", "motor", "alarms")
             shown = {key: status[key] for key in keys}
             pytest.fail(f"{late}; the pump says {shown}, the plant {self.bench()}")
+
+
+@contextlib.contextmanager
+def running_demo(
+    folder: Path, *, speed: int, edit: Callable[[str], str] | None = None
+) -> Iterator[RunningDemo]:
+    """Run a demo with wide limits, and stop it at the end."""
+    running = RunningDemo(folder, speed=speed, edit=edit)
+    try:
+        running.start()
+        running.widen()
+        yield running
+    finally:
+        running.stop()
 
 
 def freeze(pid: int, seconds: float) -> None:

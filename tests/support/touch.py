@@ -235,6 +235,22 @@ class Hands:
         self.kiosk._heard(snapshot, roles)
         frames()
 
+    def answers_alarms(self) -> set[str]:
+        """Touch "I have seen it" until no alarm has the screen; return what stood there."""
+        texts: set[str] = set()
+        while self.screen() == "alarm":
+            texts |= set(self.texts())
+            self.settles()
+            number = self.kiosk.page.view.number
+            self.tap("I have seen it")
+            self.sees(
+                lambda number=number: (
+                    self.screen() != "alarm" or self.kiosk.page.view.number != number
+                ),
+                "the alarm is answered",
+            )
+        return texts
+
     # --- waiting ------------------------------------------------------------------------------
 
     def sees(self, is_so: Callable[[], Any], what: str = "", limit_s: float = 20) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from demo_harness import RunningDemo, wait_for
+from demo_harness import RunningDemo, running_demo, wait_for
 
 from appliance.client import NoPump, OutcomeUnknown, PumpFailed, Refused, new_request_id
 
@@ -17,13 +17,8 @@ def a_demo(folder: Path) -> Iterator[RunningDemo]:
     """Run a demo with wide limits, and stop it at the end."""
     # No stop button: the touchscreen's heartbeat is all that lets a bolus run (SR-59).
     edit = lambda text: text.replace("stop_button = true", "stop_button = false")  # noqa: E731
-    running = RunningDemo(folder, speed=SPEED, edit=edit)
-    try:
-        running.start()
-        running.widen()
+    with running_demo(folder, speed=SPEED, edit=edit) as running:
         yield running
-    finally:
-        running.stop()
 
 
 def put_right(demo: RunningDemo) -> None:

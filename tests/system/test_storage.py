@@ -21,6 +21,7 @@ from demo_harness import (
     LEASE_STEPS,
     RunningDemo,
     gone,
+    running_demo,
     wait_for,
 )
 from injected import injected, ledger_thread
@@ -38,12 +39,8 @@ BOLUS_UU = 2_000_000
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
-    one = RunningDemo(tmp_path_factory.mktemp("storage") / "D", speed=60).start()
-    try:
-        one.widen()
+    with running_demo(tmp_path_factory.mktemp("storage") / "D", speed=60) as one:
         yield one
-    finally:
-        one.stop()
 
 
 @pytest.fixture

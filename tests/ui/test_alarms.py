@@ -66,23 +66,6 @@ def test_sr_11_a_key_that_repeats_without_end_raises_it_too_and_stop_still_stops
     hands.sees(lambda: not texts(), "it has gone with its cause")
 
 
-def answer_all(hands: Hands) -> set[str]:
-    """Touch "I have seen it" until no alarm has the screen; return what stood there."""
-    texts: set[str] = set()
-    while hands.screen() == "alarm":
-        texts |= set(hands.texts())
-        hands.settles()
-        number = hands.kiosk.page.view.number
-        hands.tap("I have seen it")
-        hands.sees(
-            lambda number=number: (
-                hands.screen() != "alarm" or hands.kiosk.page.view.number != number
-            ),
-            "it is answered",
-        )
-    return texts
-
-
 def test_sr_50_a_pause_of_the_sound_counts_down_on_the_screen(
     hands: Hands, rested: RunningDemo
 ) -> None:
@@ -100,7 +83,7 @@ def test_sr_50_a_pause_of_the_sound_counts_down_on_the_screen(
     assert 100 <= first_s <= 120
     hands.sees(lambda: left_s() < first_s, "they count down")
     rested.bench("clear", name="all")
-    answer_all(hands)
+    hands.answers_alarms()
 
 
 def test_sr_27_a_locked_pump_is_rearmed_and_resumed_by_touch(
@@ -118,7 +101,7 @@ def test_sr_27_a_locked_pump_is_rearmed_and_resumed_by_touch(
         rested.recover()
     assert "A34" in codes(rested), "the third time locks it"
     hands.sees_screen("alarm")
-    texts = answer_all(hands)
+    texts = hands.answers_alarms()
     assert any("I have seen it, then Basal, then Re-arm, then Resume." in one for one in texts)
     assert not any("pumpctl" in one for one in texts)
     hands.kiosk.go("home")

@@ -266,16 +266,7 @@ def test_a_killed_daemon_is_drawn_at_once_and_what_was_sent_is_never_sent_again(
     assert hands.reads("No contact")
     assert not hands.reads("U/h")
     hands.sees_screen("alarm", 40)
-    while hands.screen() == "alarm":
-        hands.settles()
-        number = hands.kiosk.page.view.number
-        hands.tap("I have seen it")
-        hands.sees(
-            lambda number=number: (
-                hands.screen() != "alarm" or hands.kiosk.page.view.number != number
-            ),
-            "the alarm is acknowledged",
-        )
+    hands.answers_alarms()
     hands.sees_screen("delivering")
     hands.sees_text("Uncertain")
     assert hands.reads("–"), "both bounds are shown"

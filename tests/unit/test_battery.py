@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from engine_room import Room
 
 from appliance.cli.reading import battery_words
 from appliance.client.messages import BatteryShown
@@ -24,7 +25,6 @@ from drivers.battery import (
 from drivers.bench_wire import Channel
 from drivers.mock.mock_bench import MockBench
 from drivers.mock.settings import BenchSettings
-from tests.support.engine_room import Room
 
 TEN_WH = Battery(10_000, 5_000)  # 7200 s when full: 72 s a percent
 SHORT = Battery(500, 5_000)  # 360 s when full

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from ui_desk import FakeDesk, snapshot_of
 
-from ui.presenters.computer import ComputerPresenter, Day
+from ui.presenters.computer import ComputerPresenter
 from ui.presenters.confirm import ConfirmPresenter
 from ui.presenters.menu import MenuPresenter
 from ui.presenters.number import NumberPresenter
+from ui.presenters.typed import Day
 from ui.system import Ran, Stick, System, run
 from ui.words import words
 

@@ -19,7 +19,7 @@ from ui.presenters.confirm import Matter
 from ui.presenters.desk import Desk, FootItem
 from ui.presenters.lists import Row
 from ui.presenters.number import Question
-from ui.presenters.typed import TimeOfDay
+from ui.presenters.typed import Day, TimeOfDay
 from ui.system import Stick, System
 from ui.words import _, words
 
@@ -30,52 +30,6 @@ _AT_REST = ("stopped", "suspended", "faulted", "inhibited")
 def delivers(snapshot: Snapshot) -> bool:
     """Say whether the pump delivers, or would begin to by itself."""
     return snapshot.delivering or snapshot.state not in _AT_REST
-
-
-class Day:
-    """A date, the year first: eight digits, and the hyphens come by themselves."""
-
-    decimals = False
-    _DIGITS = 8
-
-    def __init__(self, text: str = "") -> None:
-        self.text = text.replace("-", "")
-        self.said = ""
-        self._fresh = bool(text)
-
-    @property
-    def shown(self) -> str:
-        digits = self.text.ljust(self._DIGITS, "–")
-        return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}"
-
-    @property
-    def date(self) -> date | None:
-        """The day; None while it is none."""
-        try:
-            return date.fromisoformat(self.shown)
-        except ValueError:
-            return None
-
-    @property
-    def complete(self) -> bool:
-        return self.date is not None
-
-    def key(self, key: str) -> None:
-        """Take one key of the pad."""
-        self.said = ""
-        if key == "clear" or (self._fresh and key.isdigit()):
-            self.text = ""
-        self._fresh = False
-        if key == "erase":
-            self.text = self.text[:-1]
-        if not key.isdigit():
-            return
-        if len(self.text) == self._DIGITS:
-            self.said = _("A date has eight digits: year, month, day.")
-            return
-        self.text += key
-        if len(self.text) == self._DIGITS and not self.complete:
-            self.said = _("There is no such day.")
 
 
 class ComputerPresenter(ListPresenter):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ui.presenters.desk import Desk, Presenter, View
 from ui.presenters.lists import Choice
-from ui.presenters.typed import Number, Typed
+from ui.presenters.typed import Digits, Number, Typed
 from ui.words import _
 
 MIN_PER_H = 60
@@ -36,16 +36,13 @@ class FormView(View):
     decimals: bool = True
 
 
-class Duration:
+class Duration(Digits):
     """Hours and minutes: digits come in from the right, the last two of them are minutes."""
 
-    decimals = False
-    _MOST_DIGITS = 4
+    places = 4
 
     def __init__(self, minutes: int = 0) -> None:
-        self.said = ""
-        self.text = ""
-        self._fresh = False
+        super().__init__()
         if minutes:
             self.put(minutes)
 
@@ -57,7 +54,7 @@ class Duration:
     @property
     def minutes(self) -> int:
         """How many minutes are typed."""
-        digits = self.text.rjust(self._MOST_DIGITS, "0")
+        digits = self.text.rjust(self.places, "0")
         return int(digits[:-2]) * MIN_PER_H + int(digits[-2:])
 
     @property
@@ -71,20 +68,14 @@ class Duration:
         """Whether it is a duration."""
         return self.minutes > 0 and int(self.text[-2:] or "0") < MIN_PER_H
 
-    def key(self, key: str) -> None:
-        """Take one key of the pad."""
-        self.said = ""
-        if key == "clear" or (self._fresh and key.isdigit()):
-            self.text = ""
-        self._fresh = False
-        if key == "erase":
-            self.text = self.text[:-1]
-        if not key.isdigit() or (key == "0" and not self.text):
+    def take(self, digit: str) -> None:
+        """Take a digit, and say where the minutes are none."""
+        if digit == "0" and not self.text:
             return
-        if len(self.text) == self._MOST_DIGITS:
-            self.said = _("No more than {count} digits.").format(count=self._MOST_DIGITS)
+        if len(self.text) == self.places:
+            self.said = _("No more than {count} digits.").format(count=self.places)
         else:
-            self.text += key
+            self.text += digit
         if int(self.text[-2:]) >= MIN_PER_H:
             self.said = _("Minutes go up to 59.")
 

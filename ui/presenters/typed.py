@@ -1,10 +1,11 @@
-"""What a pad may type beside a dose: a PIN, a time of day, a whole number, a number with a point.
+"""What a pad may type beside a dose: a PIN, a time of day, a date, a number.
 
 Each takes the pad's keys, and says why a key did nothing; what is shown is what is kept.
 """
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Protocol
 
 from ui.presenters.entry import Entry, Field
@@ -95,30 +96,21 @@ class Pin:
             self.text += key
 
 
-class TimeOfDay:
-    """A time of day, hours first: four digits, and the colon comes by itself."""
+class Digits:
+    """So many digits; the first one begins anew where an old value stood."""
 
     decimals = False
-    _MOST = ("2", "9", "5", "9")
+    places = 0
 
     def __init__(self, text: str = "") -> None:
-        self.text = text.replace(":", "")
+        self.text = "".join(one for one in text if one.isdigit())
         self.said = ""
         self._fresh = bool(text)
 
     @property
-    def shown(self) -> str:
-        digits = self.text.ljust(4, "–")
-        return f"{digits[:2]}:{digits[2:]}"
-
-    @property
-    def complete(self) -> bool:
-        return len(self.text) == len(self._MOST)
-
-    @property
-    def minute(self) -> int | None:
-        """The minute of the day; None while it is not complete."""
-        return int(self.text[:2]) * 60 + int(self.text[2:]) if self.complete else None
+    def padded(self) -> str:
+        """What is typed, with a dash for each digit that is still to come."""
+        return self.text.ljust(self.places, "–")
 
     def key(self, key: str) -> None:
         """Take one key of the pad."""
@@ -128,13 +120,71 @@ class TimeOfDay:
         self._fresh = False
         if key == "erase":
             self.text = self.text[:-1]
-        if not key.isdigit():
-            return
+        elif key.isdigit():
+            self.take(key)
+
+    def take(self, digit: str) -> None:
+        """Take one more digit, or say why not."""
+        raise NotImplementedError
+
+
+class TimeOfDay(Digits):
+    """A time of day, hours first: four digits, and the colon comes by itself."""
+
+    _MOST = ("2", "9", "5", "9")
+    places = len(_MOST)
+
+    @property
+    def shown(self) -> str:
+        return f"{self.padded[:2]}:{self.padded[2:]}"
+
+    @property
+    def complete(self) -> bool:
+        return len(self.text) == self.places
+
+    @property
+    def minute(self) -> int | None:
+        """The minute of the day; None while it is not complete."""
+        return int(self.text[:2]) * 60 + int(self.text[2:]) if self.complete else None
+
+    def take(self, digit: str) -> None:
+        """Take a digit where there is such a time of day."""
         place = len(self.text)
-        late = place == 1 and self.text == "2" and key > "3"
-        if place == len(self._MOST):
+        late = place == 1 and self.text == "2" and digit > "3"
+        if place == self.places:
             self.said = _("A time of day has four digits.")
-        elif key > self._MOST[place] or late:
+        elif digit > self._MOST[place] or late:
             self.said = _("There is no such time of day.")
         else:
-            self.text += key
+            self.text += digit
+
+
+class Day(Digits):
+    """A date, the year first: eight digits, and the hyphens come by themselves."""
+
+    places = 8
+
+    @property
+    def shown(self) -> str:
+        return f"{self.padded[:4]}-{self.padded[4:6]}-{self.padded[6:]}"
+
+    @property
+    def date(self) -> date | None:
+        """The day; None while it is none."""
+        try:
+            return date.fromisoformat(self.shown)
+        except ValueError:
+            return None
+
+    @property
+    def complete(self) -> bool:
+        return self.date is not None
+
+    def take(self, digit: str) -> None:
+        """Take a digit, and say where the eight are no day."""
+        if len(self.text) == self.places:
+            self.said = _("A date has eight digits: year, month, day.")
+            return
+        self.text += digit
+        if len(self.text) == self.places and not self.complete:
+            self.said = _("There is no such day.")

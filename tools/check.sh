@@ -100,7 +100,8 @@ done
 if [[ -n $named ]]; then
   stage tests tests "$@"
 else
-  stage tests tests -n 2 --ignore=tests/system --ignore=tests/ui --ignore=tests/vm "$@"
+  # An idle worker takes what the other has yet to do: single tests of --full take minutes.
+  stage tests tests -n 2 --dist worksteal --ignore=tests/system --ignore=tests/ui --ignore=tests/vm "$@"
   # One window a process, so no workers inside; a window beside busy tests would measure lateness.
   [[ ! -d tests/ui ]] || stage touchscreen tests "$@" tests/ui
   [[ ! -d tests/system ]] || stage programs tests "$@" tests/system

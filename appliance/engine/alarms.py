@@ -5,7 +5,7 @@ priority.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from appliance.domain.alarms import TABLE, AlarmCode, Priority
@@ -54,6 +54,12 @@ class AlarmBoard:
         self._pause_ends_ns = None  # a new alarm is heard (SR-50)
         body = self._body(number, code.value, "raised", text, "pump")
         self._c.write([self._c.entry("alarm", body)], lambda _rows: self._risen(code))
+
+    def explain(self, code: AlarmCode, known: str, text: str) -> None:
+        """Give an alarm that stands whose words begin with ``known`` those of its cause."""
+        for one in [*self._c.book.alarms.values(), *self._rising.values()]:
+            if one.code == code.value and one.text.startswith(known) and self._stands(one):
+                self._say([(replace(one, text=text), "explained", "pump")])
 
     def is_active(self, code: AlarmCode) -> bool:
         """Say whether the cause of an alarm stands, acknowledged or not."""

@@ -537,6 +537,8 @@ class Book:
                 self.stopped_at = [row.entry.boot_id, row.entry.mono_ns]
         elif body["event"] == "escalated":
             alarm.escalated = True
+        elif body["event"] == "explained":
+            alarm.text = body["text"]
         elif body["event"] == "ended":  # a reminder goes with its cause
             alarm.active, alarm.acknowledged = False, True
         if alarm.acknowledged and not alarm.active:

@@ -450,6 +450,7 @@ class Pump:
                 body = {"trip": kind.name.lower(), "text": text, "detail": detail}
                 self._c.write([self._c.entry("guard", body)])
                 if self.state is not PumpState.STARTING:
+                    self._explain(text)
                     self._fault(AlarmCode.GUARD_TRIP, text)
             case Button():
                 self._button_ns = self._c.now_ns
@@ -506,6 +507,12 @@ class Pump:
         if self.state in (PumpState.RUNNING, PumpState.STARTING):
             self._line.stopped()
         self._move(PumpState.FAULTED, text)
+
+    def _explain(self, text: str) -> None:
+        """Say why the guard tripped, where the stepper, which only sees ENABLE go, spoke first."""
+        code, known = _ALARM_OF_END[End.DISABLED]
+        self._alarms.explain(code, known, text)
+        self._why = [text if why.startswith(known) else why for why in self._why]
 
     def _halt(self) -> None:
         self._basal.stop()

@@ -44,7 +44,7 @@ def test_sr_66_a_wrong_configuration_starts_nothing_and_lists_every_fault(
     good = RunningDemo(folder, speed=1, edit=edit)
     path = folder / "benchpump.toml"
     words = [sys.executable, "-P", "-m", "appliance.pumpd", f"--config={path}"]
-    words.append(f"--runtime={folder / 'run'}")
+    words.append(f"--runtime={good.places.runtime}")
     done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
     assert good.process is None

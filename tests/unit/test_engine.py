@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from appliance.domain.mechanics import Mechanics
 from appliance.domain.units import NS_PER_H, NS_PER_S
+from appliance.engine import messages as m
 from appliance.engine.book import Book
 from appliance.engine.windows import Windows
 from appliance.ports import Entry, Row
-from appliance.records import Ended, whole
+from appliance.records import Ended, Tripped, whole
 from appliance.simulate.bench import WIDE_LIMITS, Refusal, VirtualBench
 from appliance.simulate.fake_ledger import Disk, FakeLedger
 
@@ -786,6 +787,52 @@ def test_sr_57_a_guard_that_trips_in_the_self_test_fails_it(bench: VirtualBench)
     assert bench.state == "inhibited"
     assert "guard: its trip is latched" in bench.snapshot()["why"][0]
     assert bench.rows("self_test")[-1].entry.body["passed"] is False
+
+
+class SlowGuard(VirtualBench):
+    """A bench on which what the guard says of its trip comes a moment late."""
+
+    def __init__(self, **options: Any) -> None:
+        self.late: list[m.Event] = []
+        super().__init__(**options)
+
+    def _post(self, event: m.Event) -> None:
+        if isinstance(event, m.FromGuard) and isinstance(event.record, Tripped):
+            self.late.append(event)
+        else:
+            super()._post(event)
+
+    def says_it(self) -> None:
+        for event in self.late:
+            super()._post(event)
+
+
+@pytest.mark.parametrize("disk_waits", [False, True])
+def test_f55_a_trip_of_which_the_stepper_knows_first_is_given_the_guards_reason(
+    disk_waits: bool,  # noqa: FBT001
+) -> None:
+    bench = SlowGuard(basal_uu_per_h=0)
+    request_id = bench.start_bolus("2")
+    bench.run(5)
+    assert bench.guard is not None
+    bench.stalled_disk = disk_waits
+    bench.guard.pin_fault(bench.now_ns)
+    bench.run(1)
+    shown = bench.snapshot()
+    assert (shown["state"], shown["why"]) == ("faulted", ["the guard switched ENABLE off"])
+    bench.says_it()
+    bench.run(1)
+    bench.disk_goes_on()
+    bench.run(1)
+    shown = bench.snapshot()
+    assert shown["why"] == ["a pin of the guard failed"]
+    assert [one["text"] for one in shown["alarms"] if one["name"] == "Guard trip"] == shown["why"]
+    events = [row.entry.body["event"] for row in bench.rows("alarm")]
+    assert events.count("raised") == len(shown["alarms"])
+    assert events.count("explained") == 1
+    assert bench.dose(request_id)["outcome"] == "fault"
+    bounds(bench)
+    came_back(bench)
 
 
 # ---------------------------------------------------------------------- alarms

@@ -29,6 +29,7 @@ def event_words(event: str) -> str:
     """Return what became of an alarm."""
     names = {
         "raised": _("raised"),
+        "explained": _("its reason is known"),
         "cleared": _("its cause has gone"),
         "acknowledged": _("seen"),
         "escalated": _("unanswered for 10 min"),

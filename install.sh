@@ -6,6 +6,7 @@ set -Eeuo pipefail
 
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd -P)
 venv=$root/.venv
+apts_kivy='' # not empty: a virtual environment that sees apt's packages, and has no Kivy of its own
 oldest=3.11 newest=3.13
 
 usage() {
@@ -25,8 +26,9 @@ Benchpump, an insulin pump for the bench: water and test fluid only, not a medic
   ./install.sh test [--full] [--fresh] [PYTEST ARGUMENTS]
         what every change must pass: format, lint, types, import contracts, tests
         --full          the long campaigns too, and no test may be left out; for a release
-        --fresh         both commands above in a bare Debian 12, as root and as an ordinary user
-                        (as root; it makes the bare system itself)
+        --fresh         both commands above in a bare Debian 12, as root and as an ordinary user, and
+                        --apt-kivy in a bare Debian 13 (as root; it makes the bare systems itself)
+        --apt-kivy      the touchscreen's tests over Debian 13's own Kivy in place of the wheel
         --vm            installation, power cuts and all that concerns systemd, in a whole Debian 12
                         and 13 under QEMU (as root; it makes the disks itself); not part of --full
         other words go to pytest: ./install.sh test -k bolus
@@ -128,7 +130,7 @@ has_library() { # of this machine's own linker
   [[ $(PATH=$PATH:/sbin ldconfig -p 2>/dev/null) == *"$1 "* ]]
 }
 
-missing_packages() { # missing_packages base|test|full|vm: what Debian calls what is not here
+missing_packages() { # missing_packages base|test|full|vm|apt-kivy: what Debian calls what is not here
   local -a packages=()
   [[ -x $venv/bin/python ]] || find_python >/dev/null || packages+=(python3 python3-venv)
   # What Kivy's wheel opens: GL by name, EGL without a display, multitouch.
@@ -146,6 +148,11 @@ missing_packages() { # missing_packages base|test|full|vm: what Debian calls wha
     command -v pdftotext >/dev/null || packages+=(poppler-utils)
     command -v spin >/dev/null || packages+=(spin)
     command -v gcc >/dev/null || packages+=(gcc libc6-dev) # spin's checkers are C programs
+  fi
+  if [[ $1 == apt-kivy ]]; then
+    /usr/bin/python3 -c 'import venv, ensurepip' 2>/dev/null || packages+=(python3 python3-venv)
+    /usr/bin/python3 -c 'import importlib.util as u; exit(not u.find_spec("kivy"))' 2>/dev/null ||
+      packages+=(python3-kivy)
   fi
   if [[ $1 == vm ]]; then
     command -v qemu-system-x86_64 >/dev/null || packages+=(qemu-system-x86)
@@ -168,7 +175,7 @@ apt_install() { # lists that are empty or old are renewed; an update that is not
   "${install[@]}" || { apt-get update -qq && "${install[@]}"; }
 }
 
-bring_packages() { # bring_packages base|test|full|vm
+bring_packages() { # bring_packages base|test|full|vm|apt-kivy
   local packages line
   packages=$(missing_packages "$1")
   [[ -n $packages ]] || return 0
@@ -177,9 +184,9 @@ bring_packages() { # bring_packages base|test|full|vm
     # shellcheck disable=SC2086 # one word a package
     stage "System packages: $packages" apt_install $packages || explain_and_fail "apt-get install"
     packages=$(missing_packages "$1")
-    [[ $packages != *python3* ]] ||
+    [[ " $packages " != *' python3 '* ]] ||
       fail 3 "Benchpump needs Python $oldest to $newest, and this system's apt does not bring one."
-  elif [[ $packages == *python3* ]]; then
+  elif [[ " $packages " == *' python3 '* ]]; then
     fail 3 "Benchpump needs Python $oldest to $newest. As root, once:" "    $line"
   else
     printf 'NOT RUN: what needs what is not here (%s). As root, once: %s\n' "$packages" "$line"
@@ -202,8 +209,13 @@ venv_is_ready() { # venv_is_ready base|test: a thirtieth of a second
     "$venv/bin/python" -c 'import setuptools, _sqlite3' 2>/dev/null
 }
 
+lock_without_kivy() { # prints requirements/test.txt without what apt's python3-kivy stands for
+  awk '/^[^ #]/ { left_out = /^kivy/ } !left_out' "$root/requirements/test.txt"
+}
+
 make_venv() { # make_venv base|test
   local lock=$1 python pip
+  local -a sees=() locked=("$root/requirements/$lock.txt")
   if [[ -e $venv ]] && [[ ! -w $venv ]]; then
     fail 3 "$venv belongs to $(stat -c %U "$venv"), and is out of date or of no use to $(id -un): remove" \
       "it, or copy the project to a place of your own."
@@ -211,14 +223,19 @@ make_venv() { # make_venv base|test
   [[ -w $root ]] || fail 3 "$root cannot be written by $(id -un): copy the project to a place of your own."
   if ! venv_is_whole; then
     python=$(find_python)
+    [[ -z $apts_kivy ]] || sees=(--system-site-packages)
     rm -rf "$venv"
-    stage "Virtual environment with $("$python" --version)" "$python" -m venv "$venv" ||
+    stage "Virtual environment with $("$python" --version)" "$python" -m venv "${sees[@]}" "$venv" ||
       explain_and_fail "Making $venv"
+  fi
+  if [[ -n $apts_kivy ]]; then
+    locked=("$venv/lock.txt")
+    lock_without_kivy >"${locked[0]}"
   fi
   rm -f "$venv"/benchpump-*
   pip=("$venv/bin/python" -m pip --disable-pip-version-check --no-input)
   stage "Python packages, as locked in requirements/$lock.txt" \
-    "${pip[@]}" install --require-hashes -r "$root/requirements/$lock.txt" ||
+    "${pip[@]}" install --require-hashes -r "${locked[@]}" ||
     explain_and_fail "Installing the Python packages"
   stage "Benchpump itself" "${pip[@]}" install --no-build-isolation --no-deps -e "$root" ||
     explain_and_fail "Installing Benchpump"
@@ -245,6 +262,27 @@ demo() {
   exec "$venv/bin/python" -P -m appliance.demo "$@"
 }
 
+# As on a Raspberry Pi with Debian 13, where apt brings Kivy and SDL: nothing of the wheel is there.
+test_over_apts_kivy() { # test_over_apts_kivy PYTEST ARGUMENTS...
+  venv=$root/.venv-apt-kivy
+  export PYTHON=/usr/bin/python3
+  need_linux
+  bring_packages apt-kivy
+  [[ $(/usr/bin/python3 -c 'import importlib.metadata as m; print(m.version("kivy"))' 2>/dev/null) == 2.3.* ]] ||
+    fail 3 "test --apt-kivy needs python3-kivy 2.3, which Debian 13 has."
+  set_up test
+  tidy_up
+  "$venv/bin/python" - <<'END' || fail 1 "the virtual environment has a Kivy of its own: remove $venv."
+import importlib.metadata, sys
+kivy = importlib.metadata.distribution("kivy")
+where = str(kivy.locate_file("kivy"))
+print(f"Kivy {kivy.version} of {where}, Python {sys.version.split()[0]}")
+sys.exit(where.startswith(sys.prefix))
+END
+  cd "$root"
+  exec "$venv/bin/pytest" --no-header -rfEs tests/ui "$@"
+}
+
 test_() {
   local full='' fresh='' vm='' word
   local -a words=()
@@ -253,6 +291,7 @@ test_() {
       --full) full=--full ;;
       --fresh) fresh=1 ;;
       --vm) vm=1 ;;
+      --apt-kivy) apts_kivy=1 ;;
       --pi) fail 1 "test $word is not part of this version." ;;
       *) words+=("$word") ;;
     esac
@@ -262,6 +301,10 @@ test_() {
     need_linux
     tidy_up
     exec bash "$root/tools/fresh.sh"
+  fi
+  if [[ -n $apts_kivy ]]; then
+    [[ -z $full && -z $vm ]] || fail 2 "test --apt-kivy goes with PYTEST ARGUMENTS, and no other words."
+    test_over_apts_kivy "${words[@]}"
   fi
   [[ -z $full ]] || bring_packages full
   [[ -z $vm ]] || bring_packages vm

@@ -349,12 +349,25 @@ class Demo:
             if len(child.deaths) > _RESTARTS or process.returncode == 2:
                 child.given_up = f"{child.name} ended with status {process.returncode} "
                 _say(f"{child.given_up}and stays stopped:\n{child.last_words()}")
+                self._leave_the_reason(child)
                 return ""
             child.due_ns = now_ns + int(_RESTART_S * 1e9)
         elif now_ns >= child.due_ns:
             child.due_ns = 0
             child.start()
         return ""
+
+    def _leave_the_reason(self, child: Child) -> None:
+        """Say where screen and pumpctl look why there is no pump, as pumpd-down.service does."""
+        why = self.runtime / "pumpd.why"
+        if child.name != "pumpd" or why.exists():
+            return  # what pumpd itself wrote about its last start says more
+        why.write_text(
+            "pumpd was started four times within five minutes, ended each time, and stays stopped\n"
+            f"its last words: {child.log}\n"
+            "once that is mended: start the demo anew\n",
+            encoding="utf-8",
+        )
 
     def _forgive(self) -> None:
         """Forget restarts once a person has acknowledged what happened (``protocol.md`` section

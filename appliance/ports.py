@@ -22,12 +22,16 @@ class ClockQuality(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
-    """One look at both clocks: monotonic time, UTC, the local offset from it, and its quality."""
+    """One look at both clocks: monotonic time, UTC, the local offset from it, and its quality.
+
+    ``slept_ns``: for how long the computer has slept since it was switched on, in real time.
+    """
 
     mono_ns: int
     utc_ns: int
     offset_s: int
     quality: ClockQuality
+    slept_ns: int = 0
 
 
 class Clock(Protocol):

@@ -22,7 +22,7 @@ from pathlib import Path
 from gpiozero import OutputDevice
 from gpiozero.pins.mock import MockFactory
 
-from appliance.adapters.clock import SystemClock
+from appliance.adapters.clock import SystemClock, real_monotonic_ns
 from appliance.adapters.realtime import take_realtime
 from appliance.adapters.wires import Wire
 from appliance.records import NO_LIMIT, Beat, Bye, Enable, Record, Stop
@@ -51,7 +51,7 @@ class _Stamped:
 
     def step(self, count: int = 1) -> int:
         issued = self._axis.step(count)
-        self.edges_ns.append(time.monotonic_ns())
+        self.edges_ns.append(real_monotonic_ns())
         return issued
 
 
@@ -68,7 +68,7 @@ class _Listening(Stepper):
 
     def turn(self, now_ns: int, inbox: Sequence[Record]) -> tuple[list[Record], list[Record], int]:
         if inbox and any(isinstance(one, Stop) for one in inbox):
-            self.stops_ns.append(time.monotonic_ns())
+            self.stops_ns.append(real_monotonic_ns())
         before = self.issued_steps
         due_ns = self._running[0].due_ns if self._running else 0
         outcome = super().turn(now_ns, inbox)
@@ -85,7 +85,7 @@ def ours(pumpd_fd: int, guard_fd: int) -> None:
             PinFactories(mock, mock),
             step=17,
             direction=27,
-            now_ns=time.monotonic_ns,
+            now_ns=real_monotonic_ns,
             min_interval_ns=MIN_INTERVAL_US * 1_000,
             pulse_ns=2_000,
         )
@@ -142,10 +142,10 @@ def hobby(ticks: int, *, loaded: bool) -> None:
     step = OutputDevice(17, pin_factory=MockFactory(pin_class=QuietPin))
     half_s = PERIOD_NS / 2e9
     late_ns = []
-    before_ns = begun_ns = time.monotonic_ns()
+    before_ns = begun_ns = real_monotonic_ns()
     for _ in range(ticks):
         step.on()
-        now_ns = time.monotonic_ns()
+        now_ns = real_monotonic_ns()
         late_ns.append(max(0, now_ns - before_ns - PERIOD_NS))
         before_ns = now_ns
         time.sleep(half_s)
@@ -164,13 +164,13 @@ def inside(ticks: int) -> None:
 
     def loop() -> None:
         take_realtime(40)
-        due_ns = time.monotonic_ns() + PERIOD_NS
+        due_ns = real_monotonic_ns() + PERIOD_NS
         for _ in range(ticks):
-            time.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
+            time.sleep(max(0, due_ns - real_monotonic_ns()) / 1e9)
             step.on()
-            late_ns.append(max(0, time.monotonic_ns() - due_ns))
+            late_ns.append(max(0, real_monotonic_ns() - due_ns))
             step.off()
-            due_ns = max(due_ns, time.monotonic_ns()) + PERIOD_NS
+            due_ns = max(due_ns, real_monotonic_ns()) + PERIOD_NS
 
     thread = threading.Thread(target=loop)
     thread.start()
@@ -187,7 +187,7 @@ def repeat(interval_ms: int, seconds: float) -> None:
 
     runs: list[int] = []
     scheduler = BackgroundScheduler()
-    job = lambda: runs.append(time.monotonic_ns())  # noqa: E731
+    job = lambda: runs.append(real_monotonic_ns())  # noqa: E731
     scheduler.add_job(job, "interval", seconds=interval_ms / 1_000)
     scheduler.start()
     print("begun", flush=True)
@@ -236,7 +236,7 @@ def wakes(fd: int) -> None:
     seen_ns = []
     while True:
         select.select([connection], [], [], 10)
-        now_ns = time.monotonic_ns()
+        now_ns = real_monotonic_ns()
         if not connection.recv(256):
             break
         seen_ns.append(now_ns)

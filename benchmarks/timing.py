@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from appliance.adapters.clock import real_monotonic_ns
 from appliance.adapters.wires import Wire, pair
 from appliance.records import Bye, Direction, Lease, Motion, Programme
 from appliance.records import Stop as StopRecord
@@ -90,7 +91,7 @@ class _Stepper:
     def go(self, stops: int = 0) -> int:
         """Give it a lease and a programme without end; return the instant that it starts at."""
         self._number += 1
-        start_ns = time.monotonic_ns() + 200_000_000
+        start_ns = real_monotonic_ns() + 200_000_000
         forward = int(Direction.FORWARD)
         self.wire.send(Lease(self._number, int(Motion.DOSE), forward, _ALL, stops))
         self.wire.send(
@@ -208,8 +209,8 @@ def lateness(*, quick: bool) -> list[Result]:
 
 def _hold(seconds: float) -> None:
     """Hold the interpreter in C, call after call of some 50 ms: no other thread of it runs."""
-    end_ns = time.monotonic_ns() + int(seconds * 1e9)
-    while time.monotonic_ns() < end_ns:
+    end_ns = real_monotonic_ns() + int(seconds * 1e9)
+    while real_monotonic_ns() < end_ns:
         sum(range(3_000_000))
 
 
@@ -280,8 +281,8 @@ def stop(*, quick: bool) -> list[Result]:
     sent_ns: list[int] = []
     for count in range(times):
         start_ns = stepper.go(count)
-        time.sleep(max(0, start_ns - time.monotonic_ns()) / 1e9 + chance.uniform(0.005, 0.03))
-        sent_ns.append(time.monotonic_ns())
+        time.sleep(max(0, start_ns - real_monotonic_ns()) / 1e9 + chance.uniform(0.005, 0.03))
+        sent_ns.append(real_monotonic_ns())
         stepper.wire.send(StopRecord(0))
         time.sleep(0.01)
     said = stepper.end()
@@ -318,7 +319,7 @@ def _bare_wakes(times: int, chance: random.Random) -> list[int]:
     sent_ns = []
     for _ in range(times):
         time.sleep(chance.uniform(0.005, 0.03))
-        sent_ns.append(time.monotonic_ns())
+        sent_ns.append(real_monotonic_ns())
         ours.send(b"stop")
     ours.close()
     said, _ = process.communicate(timeout=30)

@@ -2,5 +2,5 @@
 
 ``factory.build_factory`` makes the pins that the configuration names; ``assembly`` puts them
 together for each program. Nothing here asks for the time: every clock is handed in, and it is the
-real CLOCK_MONOTONIC, not a demo's scaled one, because a motor's intervals and pulses are real.
+real CLOCK_BOOTTIME, not a demo's scaled one, because a motor's intervals and pulses are real.
 """

@@ -372,7 +372,7 @@ class BenchPin(PiPin):  # type: ignore[misc]  # gpiozero ships no types
 class BenchFactory(PiFactory):  # type: ignore[misc]  # gpiozero ships no types
     """gpiozero's pins on the bench at ``socket_path``; ``owner`` is the name others are told.
 
-    ``now_ns`` is the real CLOCK_MONOTONIC: its stamps are what the plant judges speed by. For one
+    ``now_ns`` is the real CLOCK_BOOTTIME: its stamps are what the plant judges speed by. For one
     thread. Raises PinFault where the bench is not there, and at every later use once it is lost.
     """
 

@@ -2,7 +2,7 @@
 
 A stream socket carries records of ``RECORD_BYTES``, both ways. A pin write has no answer; whatever
 asks for something carries a number that the answer repeats. Counts are cumulative, so a push that
-was skipped is made good by the next one. Stamps are CLOCK_MONOTONIC in nanoseconds, of the sender.
+was skipped is made good by the next one. Stamps are CLOCK_BOOTTIME in nanoseconds, of the sender.
 """
 
 from __future__ import annotations

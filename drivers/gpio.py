@@ -12,7 +12,7 @@ from gpiozero.exc import GPIOPinInUse, GPIOZeroError, GPIOZeroWarning
 from appliance.errors import PinFault
 
 NowNs = Callable[[], int]
-"""The real CLOCK_MONOTONIC in nanoseconds, never a demo's scaled clock."""
+"""The real CLOCK_BOOTTIME in nanoseconds, never a demo's scaled clock."""
 
 Untyped: TypeAlias = Any
 """An object of gpiozero's, or of a library below it, for which nobody has types."""

@@ -48,7 +48,7 @@ stage() { # stage NAME COMMAND...
 # Every file that says by its name or its first line that it is a shell script.
 shell_scripts() {
   local file line
-  find . \( -name .git -o -name .venv -o -name '.*_cache' \) -prune -o -type f -size -1000k -print |
+  find . \( -name .git -o -name '.venv*' -o -name '.*_cache' \) -prune -o -type f -size -1000k -print |
     while read -r file; do
       line=''
       [[ $file == *.sh ]] || read -r line <"$file" || true
@@ -104,7 +104,13 @@ else
   stage tests tests -n 2 --dist worksteal --ignore=tests/system --ignore=tests/ui --ignore=tests/vm "$@"
   # One window a process, so no workers inside; a window beside busy tests would measure lateness.
   [[ ! -d tests/ui ]] || stage touchscreen tests "$@" tests/ui
-  [[ ! -d tests/system ]] || stage programs tests "$@" tests/system
+  if [[ -n $full && $# -eq 0 ]]; then
+    # Hundreds of kills measure bounds, not lateness, and mostly wait: two pumps are killed side by side.
+    stage kills tests -n 2 --dist worksteal tests/system -k kill_9
+    stage programs tests tests/system -k 'not kill_9'
+  else
+    [[ ! -d tests/system ]] || stage programs tests "$@" tests/system
+  fi
 fi
 
 # Which requirement is proved by which test: only where all of them ran.
@@ -123,7 +129,7 @@ if [[ $# -eq 0 ]]; then
   stage 'safety case' safety_case
 fi
 
-if [[ ! -e $scratch/some_ran ]] && [[ ! " ${failed[*]} " =~ \ (tests|touchscreen|programs)\  ]]; then
+if [[ ! -e $scratch/some_ran ]] && [[ ! " ${failed[*]} " =~ \ (tests|touchscreen|kills|programs)\  ]]; then
   echo 'No test is meant by these words.'
   failed+=(tests)
 fi

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # `./install.sh test --fresh`: both commands of the README in a bare Debian 12, as a new user gives
-# them: once as root, once as an ordinary user. What is tested is HEAD, not the working tree.
+# them: once as root, once as an ordinary user; then the touchscreen in a bare Debian 13 with the Kivy
+# that apt brings there, as on a Raspberry Pi. What is tested is HEAD, not the working tree.
 #
-# The bare system is made by mmdebstrap and kept for two weeks. Everything runs in mount and process
+# The bare systems are made by mmdebstrap and kept for two weeks. Everything runs in mount and process
 # namespaces of its own, so that whatever ends this script ends the programs and the mounts in it.
 set -Eeuo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
-suite=bookworm
 # shellcheck source=tools/bare.sh
 . "$root/tools/bare.sh"
 
@@ -36,8 +36,8 @@ trap tidy_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-bare_system() { # prints the archive of a bare system, made now if it is missing or old
-  local cache=${XDG_CACHE_HOME:-$HOME/.cache}/benchpump archive
+bare_system() { # bare_system SUITE: prints its archive, which is made now if it is missing or old
+  local cache=${XDG_CACHE_HOME:-$HOME/.cache}/benchpump suite=$1 archive
   local -a settings=()
   mkdir -p "$cache"
   archive=$cache/$suite-minbase-$(uname -m).tar
@@ -50,8 +50,9 @@ bare_system() { # prints the archive of a bare system, made now if it is missing
   printf '%s\n' "$archive"
 }
 
-make_system() { # make_system NAME: unpack, mount, and put an export of HEAD into both homes
-  local system=$work/$1 user
+make_system() { # make_system NAME SUITE: unpack, mount, and put an export of HEAD into both homes
+  local system=$work/$1 user archive
+  archive=$(bare_system "$2")
   mkdir -p "$system"
   tar -xpf "$archive" --numeric-owner -C "$system"
 
@@ -99,11 +100,19 @@ told_one_line() { # told_one_line SYSTEM
 
 as_new_user() { # as_new_user USER
   local user=$1 system=$work/$1
-  make_system "$user"
+  make_system "$user" bookworm
   [[ $user == root ]] || step "$user" 'is told one line for root, which is enough' told_one_line "$system"
   step "$user" './install.sh test' enter "$system" "$user" benchpump/install.sh test
   step "$user" './install.sh demo, and a bolus of 2.5 U' \
     enter "$system" "$user" benchpump/.venv/bin/python benchpump/tools/first_bolus.py
+  leave_systems
+  rm -rf --one-file-system "$system"
+}
+
+with_apts_kivy() {
+  local system=$work/kivy
+  make_system kivy trixie
+  step root "./install.sh test --apt-kivy" enter "$system" root benchpump/install.sh test --apt-kivy
   leave_systems
   rm -rf --one-file-system "$system"
 }
@@ -114,12 +123,12 @@ git -C "$root" -c safe.directory="$root" rev-parse --short HEAD >/dev/null 2>&1 
   echo 'What is not committed is not in this test.'
 
 find_network
-archive=$(bare_system)
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/benchpump-fresh.XXXXXX")
 chmod 755 "$work"
 
 as_new_user root
 as_new_user builder
+with_apts_kivy
 
 printf '\n%s' "$table"
 [[ $failed -eq 0 ]] || fail 1 "a new user would not get what the README promises."

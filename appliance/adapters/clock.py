@@ -1,9 +1,10 @@
 """The one module that asks for the time or sleeps.
 
-The pump's clock is CLOCK_MONOTONIC, and in a demo with ``--speed`` that clock multiplied from one
-start instant on, the same in every program. Real durations (beats, watchdogs, the motor's
-interval) are multiplied by the speed once, where they are set up, so every core lives on one
-clock.
+The pump's clock is CLOCK_BOOTTIME: never set, and it goes on while the computer sleeps, so a sleep
+is to every program the gap that it is (decision 0062). In a demo with ``--speed`` it is that clock
+multiplied from one start instant on, the same in every program. Real durations (beats, watchdogs,
+the motor's interval) are multiplied by the speed once, where they are set up, so every core lives
+on one clock.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ _BUILT_UTC_NS = 1_790_000_000 * 1_000_000_000
 """September 2026: a wall clock before this is a Pi without a clock chip, not the present (SR-46).
 """
 _SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
+_CLOCK = time.CLOCK_BOOTTIME
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def real_monotonic_ns() -> int:
-    """Return CLOCK_MONOTONIC itself: for pins and the motor, which know no other speed."""
-    return time.monotonic_ns()
+    """Return CLOCK_BOOTTIME itself: for pins and the motor, which know no other speed."""
+    return time.clock_gettime_ns(_CLOCK)
 
 
 def real_sleep(seconds: float) -> None:
@@ -61,7 +63,7 @@ class Start:
     @staticmethod
     def now(speed: int) -> Start:
         """Return a start at this instant."""
-        mono_ns = time.monotonic_ns()
+        mono_ns = real_monotonic_ns()
         return Start(speed, mono_ns, mono_ns, 0, boot_id())
 
     @staticmethod
@@ -127,13 +129,14 @@ class SystemClock:
         return self._speed
 
     def monotonic_ns(self) -> int:
-        return self._base_ns + (time.monotonic_ns() - self._mono0_ns) * self._speed
+        return self._base_ns + (time.clock_gettime_ns(_CLOCK) - self._mono0_ns) * self._speed
 
     def real_timeout_s(self, wake_ns: int) -> float:
         return max(0, wake_ns - self.monotonic_ns()) / (self._speed * 1e9)
 
     def read(self) -> ClockReading:
-        real_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+        real_ns, wall_ns = real_monotonic_ns(), time.time_ns()
+        slept_ns = real_ns - time.monotonic_ns()  # CLOCK_MONOTONIC stands still in a sleep
         elapsed_ns = real_ns - self._mono0_ns
         mono_ns = self._base_ns + elapsed_ns * self._speed
         # What the wall clock was set by since the start is added as it is: only the pace is the
@@ -145,4 +148,4 @@ class SystemClock:
         if utc_ns >= _BUILT_UTC_NS:
             quality = ClockQuality.SYNCHRONISED if _SYNCHRONISED.exists() else ClockQuality.SET
         offset_s = int(offset.total_seconds()) if offset else 0
-        return ClockReading(mono_ns, utc_ns, offset_s, quality)
+        return ClockReading(mono_ns, utc_ns, offset_s, quality, slept_ns)

@@ -49,6 +49,7 @@ class AlarmCode(StrEnum):
     POWER_FAILS = "A24"
     BATTERY_GAUGE = "A25"
     TOUCH_STUCK = "A26"
+    SLEPT = "A27"
     CHANNEL_LOST = "A30"
     DELIVERY_STOPPED = "A31"
     AUTO_OFF_SOON = "A32"
@@ -206,6 +207,11 @@ TABLE: Mapping[AlarmCode, AlarmKind] = {
             "STOP counts at every touch.",
         ),
         latching=False,
+    ),
+    AlarmCode.SLEPT: AlarmKind(
+        Priority.HIGH,
+        "The computer slept",
+        ("Nothing was delivered meanwhile. Keep it from sleeping.", _RESUME),
     ),
     AlarmCode.CHANNEL_LOST: AlarmKind(
         Priority.MEDIUM,

@@ -101,6 +101,7 @@ from appliance.records import (
 )
 
 _CLOCK_STEP_NS = 2 * NS_PER_S
+_SLEPT_NS = NS_PER_S
 _CHECKPOINT_ROWS = 1_000
 _WORD_OF_STOP_NS = NS_PER_S // 2
 _BUTTON_NS = NS_PER_S
@@ -450,7 +451,7 @@ class Pump:
                 body = {"trip": kind.name.lower(), "text": text, "detail": detail}
                 self._c.write([self._c.entry("guard", body)])
                 if self.state is not PumpState.STARTING:
-                    self._explain(text)
+                    self._explain(End.DISABLED, text)
                     self._fault(AlarmCode.GUARD_TRIP, text)
             case Button():
                 self._button_ns = self._c.now_ns
@@ -472,10 +473,23 @@ class Pump:
             )
         if abs(step_ns) > _CLOCK_STEP_NS or moved_zone:
             self._basal.anchor_anew()
+        slept_ns = reading.slept_ns - before.slept_ns
+        if slept_ns > _SLEPT_NS:
+            self._has_slept(slept_ns)
         if reading.quality is ClockQuality.NOT_SET:
             self._alarms.raise_(AlarmCode.CLOCK_NOT_SET, "the wall clock is before this program")
         else:
             self._alarms.clear(AlarmCode.CLOCK_NOT_SET)
+
+    def _has_slept(self, slept_ns: int) -> None:
+        """Record a sleep of the computer, and wait for a person: nobody knows what has changed."""
+        text = f"the computer slept for {slept_ns // NS_PER_S} s, and nothing was delivered"
+        self._c.write([self._c.entry("sleep", {"slept_ns": slept_ns, "text": text})])
+        self._explain(End.LATE, text)
+        if self.state is PumpState.RUNNING:
+            self._fault(AlarmCode.SLEPT, text)
+        else:
+            self._alarms.raise_(AlarmCode.SLEPT, text)
 
     def _hear_force(self, force_mn: int | None, text: str) -> None:
         self._c.force_mn = force_mn
@@ -508,9 +522,9 @@ class Pump:
             self._line.stopped()
         self._move(PumpState.FAULTED, text)
 
-    def _explain(self, text: str) -> None:
-        """Say why the guard tripped, where the stepper, which only sees ENABLE go, spoke first."""
-        code, known = _ALARM_OF_END[End.DISABLED]
+    def _explain(self, end: End, text: str) -> None:
+        """Say why, where the stepper, which only sees what it came to, spoke first."""
+        code, known = _ALARM_OF_END[end]
         self._alarms.explain(code, known, text)
         self._why = [text if why.startswith(known) else why for why in self._why]
 

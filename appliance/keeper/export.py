@@ -85,7 +85,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "seq": "number of the ledger's row",
         "utc": "when, ISO 8601",
         "local": "the same in the pump's local time",
-        "kind": "alarm, state, set_change, temp, protection, line, clock, guard, start, end",
+        "kind": "alarm, state, set_change, temp, protection, line, clock, sleep, guard, start, end",
         "body": "the row's own fields, as JSON",
         "mark": "always BENCH",
     },

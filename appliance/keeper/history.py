@@ -374,6 +374,7 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     ),
     "pin": lambda b: f"PIN {b.get('event')} (by {b.get('by')})",
     "clock": lambda b: f"the wall clock was set by {b.get('step_ns')} ns",
+    "sleep": lambda b: str(b.get("text")),
     "slip": lambda b: (
         f"programme {b.get('programme')} came late {b.get('slips')} times, at worst by "
         f"{b.get('worst_ns')} ns; put back by {b.get('shift_ns')} ns in all"

@@ -38,7 +38,7 @@ STEP_KINDS = ("basal", "bolus", "correction", "prime", "cannula")
 _DOSE, _REWIND = 1, 3  # the motions as the ledger keeps them
 _NO_DOSE = frozenset({DoseKind.REWIND.value})
 _EVENTS = frozenset(
-    {"state", "set_change", "line", "temp", "protection", "clock", "guard", "start", "end"}
+    {"state", "set_change", "line", "temp", "protection", "clock", "sleep", "guard", "start", "end"}
 )
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;

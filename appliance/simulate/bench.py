@@ -120,6 +120,7 @@ class VirtualBench:
         begun_utc_ns = _START_UTC_NS if start_utc_ns is None else start_utc_ns
         self._wall_offset_ns = begun_utc_ns - self.now_ns
         self.synchronised = False
+        self._slept_ns = 0
         self._zone = ZoneInfo(zone) if zone else None
         self.boot = 1
         self.mechanics = Mechanics.of(**{"concentration_u_per_ml": 100, **table}, hold=hold)
@@ -335,6 +336,22 @@ class VirtualBench:
             self._jump(next_ns)
             self._turn()
 
+    def sleep(self, seconds: float, *, noticed_after_s: float = 0.0) -> None:
+        """Have the computer sleep: no program runs, and the clock goes on (F15).
+
+        The engine reads both clocks ``noticed_after_s`` after it; `pumpd` does so every second.
+        """
+        frozen = set(self.frozen)
+        self.frozen |= {"pump", "stepper", "guard"}
+        # No sensor is read either: the thread that does so is a part of the engine's program.
+        until_ns = self.now_ns + int(seconds * NS_PER_S)
+        self._next_reading_ns = max(self._next_reading_ns, until_ns + 1)
+        self.run_to(until_ns)
+        self.frozen = frozen
+        self._slept_ns += int(seconds * NS_PER_S) // self.plant.settings.speed
+        self.run(noticed_after_s)
+        self._post(m.ClockRead(self._reading()))
+
     def set_zone(self, zone: str) -> None:
         """Move to another zone: local time jumps, UTC and the monotonic clock do not."""
         self._zone = ZoneInfo(zone)
@@ -362,7 +379,8 @@ class VirtualBench:
 
     def _reading(self) -> ClockReading:
         quality = ClockQuality.SYNCHRONISED if self.synchronised else ClockQuality.SET
-        return ClockReading(self.now_ns, self.wall_ns, self._offset_s(), quality)
+        offset_s = self._offset_s()
+        return ClockReading(self.now_ns, self.wall_ns, offset_s, quality, self._slept_ns)
 
     def _offset_s(self, wall_ns: int | None = None) -> int:
         if self._zone is None:

@@ -178,6 +178,7 @@ class Stepper:
         self._leases: deque[Lease] = deque()
         self._lease_left = 0
         self.issued_steps = 0
+        self.wakes_to_step = False
         self._stops = 0
         self._direction = 0
         self._enabled = False
@@ -212,7 +213,8 @@ class Stepper:
     def turn(self, now_ns: int, inbox: Sequence[Record]) -> tuple[list[Record], list[Record], int]:
         """Read the mail, then issue at most one step.
 
-        Returns the records for `pumpd`, those for the guard, and the instant of the next wake.
+        Returns the records for `pumpd`, those for the guard, and the instant of the next wake;
+        ``wakes_to_step`` says whether a step is due then.
         """
         self._turns += 1
         self._to_pumpd, self._to_guard = [], []
@@ -824,6 +826,7 @@ class Stepper:
             return True
 
     def _next_wake_ns(self, now_ns: int) -> int:
+        step_ns = NO_LIMIT
         wake_ns = min(self._next_beat_ns, self._next_report_ns)
         if self._stalled_since_ns is not None:
             wake_ns = min(wake_ns, max(now_ns, self._stalled_since_ns + self._t.stall_ns) + 1)
@@ -841,12 +844,13 @@ class Stepper:
             if due_ns < ready_ns:
                 due_ns = ready_ns
             # In a stall only mail can help, and mail wakes the loop by itself.
-            if due_ns < wake_ns and (
+            if due_ns <= wake_ns and (
                 due_ns > now_ns or (self._may_step(programme) and self._stalled_since_ns is None)
             ):
-                wake_ns = due_ns
+                wake_ns = step_ns = due_ns
             if programme.until_ns < wake_ns and programme.due_ns > programme.until_ns:
                 wake_ns = programme.until_ns
             if not self._hold and due_ns - self._t.lead_ns > now_ns:
                 wake_ns = min(wake_ns, due_ns - self._t.lead_ns)
+        self.wakes_to_step = now_ns < wake_ns == step_ns
         return wake_ns

@@ -25,7 +25,7 @@ _HELP = {
     "end_stops": "both, or front: which switches are on the end-stop line",
     "one_shot": "present, or none where ENABLE is not gated by ALIVE",
     "speed": "the factor of the fluid's time, as --speed of the demo",
-    "start_ns": "the instant at which that time began, CLOCK_MONOTONIC",
+    "start_ns": "the instant at which that time began, CLOCK_BOOTTIME",
     "motor_min_interval_us": "what the motor itself can follow: below the configured interval",
     "seed": "of all noise and bounces",
 }

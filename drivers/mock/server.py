@@ -8,7 +8,7 @@ newline-delimited JSON-RPC 2.0, one request a line, at most 64 KiB. This is its 
     moved), ``volume_nl`` (fluid that left the needle), ``enable`` (at the motor driver, behind the
     one-shot). Edges at the motor driver: ``edges_seen`` = ``steps_forward`` + ``steps_reverse`` +
     ``missed_edges`` + ``edges_while_disabled``; ``edges_sent`` by the program (differs while STEP
-    is stuck), ``readback_edges`` shown to the guard, ``short_pulses``. Stamps in CLOCK_MONOTONIC ns
+    is stuck), ``readback_edges`` shown to the guard, ``short_pulses``. Stamps in CLOCK_BOOTTIME ns
     or null: ``last_edge_ns``, ``last_step_ns``, ``min_gap_ns`` between any two edges, ``now_ns``.
     Place: ``carriage_steps`` from the back end stop, ``snapped_steps`` of a rotor without current,
     ``at_end``, ``syringe`` ("in", "out"), ``left_nl`` in it. Fluid, so that ``displaced_nl`` =
@@ -65,6 +65,11 @@ _NS_PER_MS = 1_000_000
 _LONGEST_MS = 60_000
 
 
+def now_ns() -> int:
+    """Return the real time of the pins' stamps: it goes on while the computer sleeps."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
 class BenchServer:
     """The whole program but its command line. Raises AlreadyRunning, PinFault or OSError."""
 
@@ -86,7 +91,7 @@ class BenchServer:
             self._unlink()
             raise
         self._pins = PinsDoor(pins, self._poll, settings.pins)
-        self.plant = Plant(settings, time.monotonic_ns(), self._pins.changed)
+        self.plant = Plant(settings, now_ns(), self._pins.changed)
         self._control = ControlDoor(
             control,
             self._poll,
@@ -122,7 +127,7 @@ class BenchServer:
     def _turn(self) -> None:
         poll = self._poll
         poll.poll(self._timeout_ms())
-        look_ns = time.monotonic_ns()
+        look_ns = now_ns()
         waiting = []
         for descriptor, events in poll.poll(0):  # after the look, so that nothing older is missed
             if self._pins.owns(descriptor):
@@ -146,7 +151,7 @@ class BenchServer:
         next_ns = self.plant.next_event_ns
         if next_ns == NEVER_NS:
             return _LONGEST_MS
-        left_ns = next_ns - time.monotonic_ns()
+        left_ns = next_ns - now_ns()
         return max(0, min(_LONGEST_MS, -(-left_ns // _NS_PER_MS)))
 
     def _listen(self, path: Path, mode: int) -> socket.socket:
@@ -165,7 +170,7 @@ class BenchServer:
 
     def _status(self, given: Mapping[str, Any]) -> dict[str, Any]:
         _nothing_else(given)
-        return self.plant.status(time.monotonic_ns()) | {
+        return self.plant.status(now_ns()) | {
             "speed": self.plant.settings.speed,
             "pid": os.getpid(),
             "programs": self._pins.programs(),
@@ -174,23 +179,23 @@ class BenchServer:
     def _inject(self, given: Mapping[str, Any]) -> dict[str, Any]:
         name = given.get("name")
         parameters = {key: each for key, each in given.items() if key != "name"}
-        values = self.plant.inject(name, parameters, time.monotonic_ns())
+        values = self.plant.inject(name, parameters, now_ns())
         if self.plant.knobs.pins_denied:
             self._pins.deny()
         return {"name": name} | values
 
     def _clear(self, given: Mapping[str, Any]) -> dict[str, Any]:
         _nothing_else(given, "name")
-        return {"cleared": self.plant.clear(given.get("name"), time.monotonic_ns())}
+        return {"cleared": self.plant.clear(given.get("name"), now_ns())}
 
     def _press(self, given: Mapping[str, Any]) -> dict[str, Any]:
         _nothing_else(given, "button", "ms")
         button, ms = given.get("button", "stop"), given.get("ms", 100)
-        self.plant.press(button, ms, time.monotonic_ns())
+        self.plant.press(button, ms, now_ns())
         return {"button": button, "ms": ms}
 
     def _set(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return self.plant.set(given, time.monotonic_ns())
+        return self.plant.set(given, now_ns())
 
     def _traces(self, given: Mapping[str, Any]) -> dict[str, Any]:
         _nothing_else(given, "last")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from appliance import ports
+from appliance.adapters.clock import real_monotonic_ns
 from appliance.errors import ActuatorFault, PinFault, SensorFault
 from drivers.assembly import GuardHardware, StepperHardware, guard_hardware, stepper_hardware
 from drivers.bench_wire import Channel
@@ -109,7 +110,7 @@ class OverASocket(Bench):
         self.opened: list[PinFactories] = []
 
     def now_ns(self) -> int:
-        return time.monotonic_ns()
+        return real_monotonic_ns()
 
     def pass_ns(self, ns: int) -> None:
         time.sleep(ns / 1e9)

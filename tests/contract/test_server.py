@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from appliance.adapters.clock import real_monotonic_ns
 from appliance.adapters.server import Done, Failed, Refused, Role, Server, Unknown, roles_by_uid
 from appliance.client import wire
 from appliance.client.messages import PUMP_METHODS
@@ -924,7 +925,7 @@ def test_a_program_without_a_state_yet_says_so(path: Path, pump: ScriptedPump) -
         PUMP_METHODS,
         roles=lambda uid: frozenset(Role),
         handler=pump,
-        now_ns=time.monotonic_ns,
+        now_ns=real_monotonic_ns,
         hello=lambda: scripted.HELLO,
         died=pump.died.append,
     )

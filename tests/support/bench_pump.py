@@ -8,7 +8,6 @@ import json
 import socket
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
+from appliance.adapters.clock import real_monotonic_ns
 from appliance.adapters.server import ALL_ROLES, Answer, Done, Refused, Server
 from appliance.cli.__main__ import pumpctl
 from appliance.client.messages import PUMP_METHODS
@@ -127,7 +127,7 @@ def bench_pump(**of_bench: Any) -> Iterator[BenchPump]:
             PUMP_METHODS,
             roles=lambda _uid: frozenset(role.value for role in ALL_ROLES),
             handler=pump,
-            now_ns=time.monotonic_ns,
+            now_ns=real_monotonic_ns,
             hello=lambda: HELLO,
             died=pump.died.append,
             requests_per_s=1_000,

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from appliance.adapters.clock import real_monotonic_ns
 from appliance.errors import PinFault, SensorFault
 from drivers.assembly import GuardHardware, guard_hardware
 from drivers.bench_wire import READ_BYTES, RECORD, RECORD_BYTES, VERSION, Function, Kind
@@ -29,15 +30,16 @@ DEADLINE_S = 10.0
 STEPPER = """
     import sys, time
     from pathlib import Path
+    from appliance.adapters.clock import real_monotonic_ns
     from drivers.assembly import stepper_hardware
     from drivers.factory import build_factory
 
     pins = build_factory(
-        "bench", owner="pump-stepper", now_ns=time.monotonic_ns, bench_socket=Path(sys.argv[1])
+        "bench", owner="pump-stepper", now_ns=real_monotonic_ns, bench_socket=Path(sys.argv[1])
     )
     motor = stepper_hardware(
         pins, step=17, direction=27, end_stop_n=24, driver_fault_n=25, direction_inverted=False,
-        min_interval_us=1000, step_pulse_us=2, now_ns=time.monotonic_ns,
+        min_interval_us=1000, step_pulse_us=2, now_ns=real_monotonic_ns,
     )
     motor.axis.allow(10**9)
     print("stepping", flush=True)
@@ -49,11 +51,12 @@ STEPPER = """
 GUARD = """
     import sys, time
     from pathlib import Path
+    from appliance.adapters.clock import real_monotonic_ns
     from drivers.assembly import guard_hardware
     from drivers.factory import build_factory
 
     pins = build_factory(
-        "bench", owner="pump-guard", now_ns=time.monotonic_ns, bench_socket=Path(sys.argv[1])
+        "bench", owner="pump-guard", now_ns=real_monotonic_ns, bench_socket=Path(sys.argv[1])
     )
     watch = guard_hardware(
         pins, enable_n=22, alive=23, readback=5, enable_feedback_n=6, stop_button_n=13, buzzer=12,
@@ -116,7 +119,7 @@ def connect(bench: BenchProcess) -> Iterator[Connect]:
 
     def opening(owner: str) -> PinFactories:
         pins = build_factory(
-            "bench", owner=owner, now_ns=time.monotonic_ns, bench_socket=bench.pins_socket
+            "bench", owner=owner, now_ns=real_monotonic_ns, bench_socket=bench.pins_socket
         )
         opened.append(pins)
         return pins
@@ -205,7 +208,7 @@ def test_f65_where_the_kernel_keeps_outputs_the_one_shot_drops_enable_within_50_
     watch = started(GUARD)
     until(lambda: bench.status()["enable"] is True)
     os.kill(watch.pid, signal.SIGKILL)
-    killed_ns = time.monotonic_ns()
+    killed_ns = real_monotonic_ns()
     until(lambda: bench.status()["enable"] is False)
     dropped = bench.control.call("traces", last=1)["enable"][0]
     assert dropped[1:] == [False, "one-shot"]
@@ -284,7 +287,7 @@ def test_f58_a_frozen_bench_is_a_sensor_fault_within_50_ms_that_passes(
 ) -> None:
     pins = connect("pumpd")
     sensor = force_sensor(
-        "bench", pins, now_ns=time.monotonic_ns, zero_counts=0, un_per_count=1_000
+        "bench", pins, now_ns=real_monotonic_ns, zero_counts=0, un_per_count=1_000
     )
     assert sensor is not None
     sensor.read()
@@ -339,7 +342,7 @@ def record(
     stamp_ns: int | None = None,
     text: bytes = b"",
 ) -> bytes:
-    stamp_ns = time.monotonic_ns() if stamp_ns is None else stamp_ns
+    stamp_ns = real_monotonic_ns() if stamp_ns is None else stamp_ns
     return RECORD.pack(kind, pin, level, extra, number, stamp_ns, 0, text)
 
 
@@ -352,7 +355,7 @@ def test_writes_of_two_programs_are_applied_in_the_order_of_their_stamps(
     watch.claim(22, 1)
     motor.claim(17, 0)
     os.kill(bench.pid, signal.SIGSTOP)
-    base_ns = time.monotonic_ns() - 1_000_000_000
+    base_ns = real_monotonic_ns() - 1_000_000_000
     for place in range(40):  # ENABLE on, a step, ENABLE off, a step, and so on
         at_ns = base_ns + place * 1_000_000
         watch.send(Kind.WRITE, pin=22, level=place % 2, stamp_ns=at_ns)
@@ -374,7 +377,7 @@ def test_alive_that_came_in_time_holds_the_gate_though_the_bench_was_away(
     watch.claim(22, 1)
     motor.claim(17, 0)
     os.kill(bench.pid, signal.SIGSTOP)
-    base_ns = time.monotonic_ns() - 2_000_000_000
+    base_ns = real_monotonic_ns() - 2_000_000_000
     watch.send(Kind.WRITE, pin=22, level=0, stamp_ns=base_ns)
     for place in range(100):
         at_ns = base_ns + place * 20_000_000
@@ -482,13 +485,13 @@ def test_it_sustains_two_thousand_writes_a_second_and_shows_each_edge_soon(
     for place in range(edges):
         if place % 20 == 0:
             watch.alive.set(active=place % 40 == 0)
-        sent_ns = time.monotonic_ns()
+        sent_ns = real_monotonic_ns()
         step.state = 1
         step.state = 0
         while counter.count() <= place:
             assert guarding.fileno is not None
             select.select([guarding.fileno], [], [], 1)
-        late_ns.append(time.monotonic_ns() - sent_ns)
+        late_ns.append(real_monotonic_ns() - sent_ns)
         time.sleep(max(0.0, began + (place + 1) * 0.001 - time.monotonic()))
     spent_s = time.monotonic() - began
     share = (cpu_s(bench.pid, ticks) - used) / spent_s

@@ -1,15 +1,19 @@
 """What a person reads when the pump cannot start, and the demo from its first word to its last."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from demo_harness import RunningDemo, wait_for
+
+from appliance.client.errors import NoPump, OutcomeUnknown, PumpFailed
 
 pytestmark = pytest.mark.timeout(150)
 PUMPCTL = [sys.executable, "-P", "-m", "appliance.cli"]
@@ -31,6 +35,31 @@ def test_the_demo_delivers_what_the_readme_promises(tmp_path: Path) -> None:
     try:
         deliver_as_promised(demo)
     finally:
+        demo.stop()
+
+
+def test_f15_on_a_computer_that_has_slept_a_day_every_program_reads_the_same_clock(
+    tmp_path: Path,
+) -> None:
+    asleep = ["unshare", "--time", "--boottime", "86400", "--kill-child=TERM"]
+    if subprocess.run([*asleep, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("NOT RUN: needs a time namespace (unshare --time), which root may make")
+    demo = RunningDemo(tmp_path / "D", speed=60)
+    demo.words[:0] = asleep
+    demo.start()
+    assert demo.process is not None
+    launcher = Path(f"/proc/{demo.process.pid}/task/{demo.process.pid}/children").read_text()
+    try:
+        ahead_s = (demo.bench()["now_ns"] - time.monotonic_ns()) / 1e9
+        assert 86_000 < ahead_s < 86_500, "its clock is a day ahead of this test's"
+        deliver_as_promised(demo)
+        demo.never_bursts()
+        assert [
+            row for row in asked(demo.folder, "history")["rows"] if row["kind"] == "sleep"
+        ] == []
+    finally:
+        os.kill(int(launcher), signal.SIGTERM)  # unshare itself takes no notice of one
+        wait_for(lambda: demo.process is None or demo.process.poll() is not None, "it ended", 40)
         demo.stop()
 
 
@@ -142,6 +171,42 @@ def test_f12_a_program_that_dies_at_every_start_is_left_alone_after_three_restar
         assert demo.status().state == "faulted"
     finally:
         demo.stop()
+
+
+def test_sr_55_a_pumpd_that_dies_at_every_start_stays_stopped_with_the_alarm_on(
+    tmp_path: Path,
+) -> None:
+    demo = RunningDemo(tmp_path / "D", speed=1).start()
+    try:
+        gone: set[int] = set()
+        for _ in range(4):
+
+            def another() -> int:
+                with contextlib.suppress(NoPump, OutcomeUnknown, PumpFailed):
+                    pid = demo.pid("pumpd")
+                    return 0 if pid in gone else pid
+                return 0
+
+            pid = int(wait_for(another, "a pumpd is up", 30.0))
+            os.kill(pid, signal.SIGKILL)
+            gone.add(pid)
+        wait_for(lambda: "pumpd ended with status -9 and stays stopped" in demo.said(), "it ends")
+        moved = demo.truth_steps()
+        status = pumpctl(demo.folder, "status")
+        assert status.returncode == 3
+        assert "started four times within five minutes" in status.stdout + status.stderr
+        # The guard's own alarm: the red lamp flashes twice a second, and it sounds.
+        for wire, changes in (("lamp_high", 8), ("buzzer", 4)):
+            before = changes_of(demo, wire)
+            wait_for(lambda: changes_of(demo, wire) >= before + changes, f"{wire} works")  # noqa: B023
+        assert not demo.bench()["enable"]
+        assert demo.truth_steps() == moved
+    finally:
+        demo.stop()
+
+
+def changes_of(demo: RunningDemo, wire: str) -> int:
+    return len(demo.bench("traces", last=4096)["signals"].get(wire, []))
 
 
 def another_guard(demo: RunningDemo, before: int) -> int:

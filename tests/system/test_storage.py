@@ -10,7 +10,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +25,7 @@ from demo_harness import (
 )
 from injected import injected, ledger_thread
 
+from appliance.adapters.clock import real_monotonic_ns
 from appliance.adapters.ledger import LedgerReader
 from appliance.client.errors import NoPump, OutcomeUnknown, PumpFailed, Refused
 from appliance.client.keeper import KeeperClient
@@ -168,7 +168,7 @@ def test_f17_f18_f19_f27_an_error_of_the_disk_stops_the_motor_and_nothing_is_los
 
 def lit(demo: RunningDemo) -> bool:
     """Wait until the red lamp and the buzzer have both been on since now."""
-    since_ns = time.monotonic_ns()
+    since_ns = real_monotonic_ns()
 
     def both() -> bool:
         traces = demo.bench("traces", last=64)["signals"]

@@ -269,6 +269,7 @@ def test_alarm_codes_are_what_the_ledger_keeps_and_never_change_their_meaning() 
         "A24": "POWER_FAILS",
         "A25": "BATTERY_GAUGE",
         "A26": "TOUCH_STUCK",
+        "A27": "SLEPT",
     }
     names = {one.value: one.name for one in AlarmCode}
     assert {code: names.get(code) for code in known} == known
@@ -291,6 +292,7 @@ def test_sr_48_what_stopped_delivery_or_left_it_in_doubt_is_high() -> None:
         AlarmCode.RECORD_DAMAGED,
         AlarmCode.CONFIG_CHANGED,
         AlarmCode.POWER_FAILS,
+        AlarmCode.SLEPT,
         AlarmCode.AUTO_OFF,
         AlarmCode.LOCKED,
         AlarmCode.URGENT_LOW_GLUCOSE,  # the patient's harm, not the pump's

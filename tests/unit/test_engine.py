@@ -835,6 +835,67 @@ def test_f55_a_trip_of_which_the_stepper_knows_first_is_given_the_guards_reason(
     came_back(bench)
 
 
+# ---------------------------------------------------------------------- a computer that sleeps
+
+
+@pytest.mark.parametrize("noticed_after_s", [0.0, 0.9])
+@pytest.mark.parametrize("asleep_s", [2, 8 * 3_600])
+def test_f15_a_sleep_in_mid_bolus_is_a_gap_that_nothing_makes_up(
+    asleep_s: int, noticed_after_s: float
+) -> None:
+    bench = VirtualBench(basal_uu_per_h=1_000_000)
+    request_id = bench.start_bolus("2")
+    bench.run(5)
+    before = bench.truth_steps
+    gap_ns = bench.plant.status(bench.plant_ns)["min_gap_ns"]
+    bench.sleep(asleep_s, noticed_after_s=noticed_after_s)
+    bench.run(30)
+    assert bench.state == "faulted"
+    assert bench.truth_steps - before <= 1
+    assert not bench.plant.status(bench.plant_ns)["enable"]
+    assert bench.plant.status(bench.plant_ns)["min_gap_ns"] == gap_ns
+    text = f"the computer slept for {asleep_s} s, and nothing was delivered"
+    shown = bench.snapshot()
+    assert text in [one["text"] for one in shown["alarms"] if one["name"] == "The computer slept"]
+    assert not [one for one in shown["alarms"] if "late" in one["text"]], "it was the sleep"
+    assert [row.entry.body["text"] for row in bench.rows("sleep")] == [text]
+    dose = bench.dose(request_id)
+    assert dose["outcome"] == "fault"
+    assert dose["maximum_steps"] - dose["confirmed_steps"] <= 2 * LEASE
+    bounds(bench)
+    came_back(bench)
+    bench.run(120)
+    assert bench.truth_steps - before <= 2 + 120 * 543 // 3_600, "basal from the resume on, no more"
+
+
+def test_f15_a_pump_that_was_suspended_stays_so_and_a_nap_changes_nothing() -> None:
+    bench = VirtualBench(basal_uu_per_h=1_000_000)
+    bench.sleep(0.03)
+    bench.run(5)
+    assert (bench.state, bench.rows("sleep")) == ("running", [])
+    bench.ask("suspend")
+    bench.run(5)
+    before = bench.truth_steps
+    bench.sleep(3_600)
+    bench.run(5)
+    assert bench.truth_steps == before
+    assert len(bench.rows("sleep")) == 1
+    assert bench.state == "suspended"
+
+
+def test_f15_limits_and_insulin_on_board_count_a_sleep_as_time_that_passed() -> None:
+    bench = VirtualBench(basal_uu_per_h=0)
+    bench.bolus("2")
+    bench.run(60)
+    before = bench.snapshot()
+    bench.sleep(8 * 3_600)
+    bench.run(60)
+    after = bench.snapshot()
+    assert before["iob_uu"]["total"] > 1_900_000
+    assert after["iob_uu"]["total"] < 100_000
+    bounds(bench)
+
+
 # ---------------------------------------------------------------------- alarms
 
 

@@ -620,6 +620,27 @@ def test_sr_29_there_is_no_step_before_the_guard_says_on() -> None:
     assert min(b - a for a, b in pairwise(bench.axis.edges)) == 100 * MS
 
 
+@pytest.mark.parametrize("hold", [True, False])
+def test_the_loop_foretells_each_step_and_takes_no_beat_for_one(
+    hold: bool,  # noqa: FBT001
+) -> None:
+    bench = running(10) if hold else Bench(hold=False)
+    if not hold:
+        bench.turn(PLENTY, programme(1, 10))
+    foretold, steps = 0, bench.steps
+    while bench.now_ns < 2 * S:
+        said_ns = bench.wake_ns if bench.stepper.wakes_to_step else None
+        bench.now_ns = min([bench.wake_ns, *(at for at, _ in bench.mail)])
+        bench.turn()
+        if bench.steps > steps:
+            assert bench.axis.edges[-1] == said_ns, "a step came at another instant than was said"
+            foretold += 1
+        elif said_ns == bench.now_ns:
+            pytest.fail("a wake that was said to be for a step issued none")
+        steps = bench.steps
+    assert foretold == steps >= 18
+
+
 def test_sr_58_a_guard_that_does_not_answer_for_200_ms_ends_the_dose() -> None:
     bench = running(10)
     bench.run_until(250 * MS)

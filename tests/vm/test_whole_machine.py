@@ -63,7 +63,8 @@ from pathlib import Path
 from drivers.mock.running import Control
 with Control(Path("/run/benchpump/bench.sock")) as bench:
     time.sleep(11)
-    now_ns, traces = time.monotonic_ns(), bench.call("traces", last=400)["signals"]
+    now_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    traces = bench.call("traces", last=400)["signals"]
     young = lambda wire: sum(now_ns - at_ns < 11_000_000_000 for at_ns, _ in traces.get(wire, []))
     print(json.dumps({wire: young(wire) for wire in ("lamp_high", "buzzer")}))
 """
@@ -75,13 +76,13 @@ from pathlib import Path
 from drivers.mock.running import Control
 with Control(Path("/run/benchpump/bench.sock")) as bench:
     before = bench.call("status")
-    killed_ns = time.monotonic_ns()
+    killed_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     os.kill(PID, signal.SIGKILL)
     off_ns = None
-    while time.monotonic_ns() < killed_ns + 3_000_000_000:
+    while time.clock_gettime_ns(time.CLOCK_BOOTTIME) < killed_ns + 3_000_000_000:
         now = bench.call("status")
         if off_ns is None and not now["enable"]:
-            off_ns = time.monotonic_ns() - killed_ns
+            off_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - killed_ns
         time.sleep(0.005)
     last_ns = (now["last_step_ns"] or 0) - killed_ns
     seen = {"was_on": before["enable"], "off_ms": off_ns and off_ns / 1e6, "step_ms": last_ns / 1e6}

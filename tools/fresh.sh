@@ -3,6 +3,8 @@
 # them: once as root, once as an ordinary user; then the touchscreen in a bare Debian 13 with the Kivy
 # that apt brings there, as on a Raspberry Pi. What is tested is HEAD, not the working tree.
 #
+#   tools/fresh.sh [root] [builder] [kivy]   one part alone
+#
 # The bare systems are made by mmdebstrap and kept for two weeks. Everything runs in mount and process
 # namespaces of its own, so that whatever ends this script ends the programs and the mounts in it.
 set -Eeuo pipefail
@@ -21,8 +23,14 @@ if [[ ${1-} != --inside ]]; then
   [[ $EUID -eq 0 ]] || fail 3 "it makes and enters a bare system, which only root can: sudo ./install.sh test --fresh"
   unshare --mount --pid true 2>/dev/null || fail 3 "this computer gives root no namespaces (unshare)."
   exec unshare --mount --pid --fork --kill-child=TERM --mount-proc --propagation private \
-    bash "${BASH_SOURCE[0]}" --inside
+    bash "${BASH_SOURCE[0]}" --inside "$@"
 fi
+shift
+parts=("${@:-all}")
+[[ ${parts[0]} != all ]] || parts=(root builder kivy)
+for part in "${parts[@]}"; do
+  [[ $part =~ ^(root|builder|kivy)$ ]] || fail 2 "$part is none of root, builder and kivy."
+done
 
 # --- The bare system ------------------------------------------------------------------------------
 
@@ -126,9 +134,12 @@ find_network
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/benchpump-fresh.XXXXXX")
 chmod 755 "$work"
 
-as_new_user root
-as_new_user builder
-with_apts_kivy
+for part in "${parts[@]}"; do
+  case $part in
+    kivy) with_apts_kivy ;;
+    *) as_new_user "$part" ;;
+  esac
+done
 
 printf '\n%s' "$table"
 [[ $failed -eq 0 ]] || fail 1 "a new user would not get what the README promises."

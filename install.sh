@@ -265,9 +265,10 @@ demo() {
 # As on a Raspberry Pi with Debian 13, where apt brings Kivy and SDL: nothing of the wheel is there.
 test_over_apts_kivy() { # test_over_apts_kivy PYTEST ARGUMENTS...
   venv=$root/.venv-apt-kivy
-  export PYTHON=/usr/bin/python3
+  unset PYTHON
   need_linux
   bring_packages apt-kivy
+  PYTHON=/usr/bin/python3 # the one that sees apt's packages
   [[ $(/usr/bin/python3 -c 'import importlib.metadata as m; print(m.version("kivy"))' 2>/dev/null) == 2.3.* ]] ||
     fail 3 "test --apt-kivy needs python3-kivy 2.3, which Debian 13 has."
   set_up test

@@ -1,10 +1,15 @@
 """Alarms by touch, over the real daemon: what a person at the screen raises, answers and ends."""
 
+import contextlib
+import os
+import signal
+from typing import Any
+
 import pytest
 from demo_harness import RunningDemo, wait_for
 from touch import Hands, frames
 
-from appliance.client import KeeperClient
+from appliance.client import KeeperClient, NoPump, OutcomeUnknown, PumpFailed
 from ui.fingers import CALM_S, REPEATS_PER_MIN, STUCK_S
 
 
@@ -117,6 +122,60 @@ def test_sr_27_a_locked_pump_is_rearmed_and_resumed_by_touch(
     hands.sees_text("Re-armed")
     hands.sees(lambda: hands.button("resume").enabled, "it can be resumed")
     hands.settles()
+    hands.tap("resume")
+    hands.sees(lambda: rested.status().state == "running", "basal is delivered again", 40)
+    rested.bounds_hold()
+
+
+STOPPERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "the motor driver is in fault": ("driver_fault", {}),
+    "the read-back is dead": ("readback_dead", {}),
+    "the read-back sees more": ("readback_extra", {"edges": 5}),
+    "STEP is stuck": ("step_stuck", {"level": "low"}),
+    "the line is blocked": ("occlusion", {}),
+    "something pushes on the plunger": ("force_spike", {"mn": 60_000, "ms": 2_000}),
+    "ENABLE is not as it was set": ("enable_feedback", {"says": "off"}),
+    "the supply is about to end": ("power_fail", {"every_ms": 0}),
+    "the pins are taken away": ("pins_denied", {}),
+    "pump-stepper is killed": ("pump-stepper", {}),
+    "pump-guard is killed": ("pump-guard", {}),
+    "pumpd is killed": ("pumpd", {}),
+}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("what", list(STOPPERS))
+def test_sr_51_whatever_has_stopped_delivery_is_answered_and_resumed_by_touch_alone(
+    hands: Hands, rested: RunningDemo, what: str
+) -> None:
+    name, parameters = STOPPERS[what]
+    with contextlib.suppress(NoPump, OutcomeUnknown, PumpFailed), rested.bolus(2_000_000):
+        before = rested.truth_steps()
+        wait_for(lambda: rested.truth_steps() > before, "it steps")
+        if name.startswith("pump"):
+            os.kill(rested.pid(name), signal.SIGKILL)
+        else:
+            rested.bench("inject", name=name, **parameters)
+        rested.state_is("faulted")
+    stopped = rested.truth_steps()
+    hands.sees_screen("alarm", 40)
+    assert rested.truth_steps() == stopped, "nothing moves until a person resumes"
+    rested.bench("clear", name="all")  # the cause is put right; the rest is done at the screen
+
+    def resumable() -> bool:
+        hands.answers_alarms()
+        if hands.screen() != "basal":
+            hands.kiosk.go("home")
+            hands.settles()
+            hands.tap("basal")
+            hands.sees_screen("basal")
+        hands.settles()
+        if "A34" in codes(rested) and hands.button("rearm").enabled:
+            hands.tap("rearm")
+            hands.settles()
+        return hands.screen() == "basal" and bool(hands.button("resume").enabled)
+
+    hands.sees(resumable, "it can be resumed", 40)
     hands.tap("resume")
     hands.sees(lambda: rested.status().state == "running", "basal is delivered again", 40)
     rested.bounds_hold()

@@ -42,7 +42,6 @@ from kivy.core.window import Window  # noqa: E402
 from kivy.graphics.opengl import glFinish  # noqa: E402
 from kivy.input.provider import MotionEventProvider  # noqa: E402
 from kivy.lang import Builder  # noqa: E402
-from kivy.tests.common import UnitTestTouch  # noqa: E402
 from kivy.uix.widget import Widget  # noqa: E402
 
 from appliance.client import Places, Snapshot  # noqa: E402
@@ -50,6 +49,7 @@ from ui.app import deafen_keyboard  # noqa: E402
 from ui.kiosk import Kiosk  # noqa: E402
 from ui.pictures import save_picture  # noqa: E402
 from ui.system import System  # noqa: E402
+from ui.tour import Fingertip  # noqa: E402
 from ui.widgets import HoldButton, Text  # noqa: E402
 from ui.widgets.buttons import Touchable  # noqa: E402
 
@@ -109,20 +109,21 @@ class Finger:
     """One touch, from down to up, at a place in the window."""
 
     def __init__(self, x_px: float, y_px: float) -> None:
-        self._touch = UnitTestTouch(x_px, y_px)
+        self._touch = Fingertip(x_px, y_px)
 
     def down(self) -> Finger:
-        self._touch.touch_down()
+        EventLoop.post_dispatch_input("begin", self._touch)
         frames()
         return self
 
     def move(self, x_px: float, y_px: float) -> Finger:
-        self._touch.touch_move(x_px, y_px)
+        self._touch.move({"x": x_px / (Window.width - 1), "y": y_px / (Window.height - 1)})
+        EventLoop.post_dispatch_input("update", self._touch)
         frames()
         return self
 
     def up(self) -> None:
-        self._touch.touch_up()
+        EventLoop.post_dispatch_input("end", self._touch)
         frames()
 
 
@@ -143,12 +144,12 @@ class Flood(MotionEventProvider):
     def stop(self) -> None:
         """Nothing is left open."""
 
-    def update(self, dispatch_fn: Callable[[str, UnitTestTouch], None]) -> None:
+    def update(self, dispatch_fn: Callable[[str, Fingertip], None]) -> None:
         for number in range(self._a_frame):
             place = self._dice.uniform(0, self._edge_x_px), self._dice.uniform(0, Window.height)
             if self.on_stop and number == self._a_frame // 2:
                 self.on_stop, place = False, self._stop
-            touch = UnitTestTouch(*place)
+            touch = Fingertip(*place)
             dispatch_fn("begin", touch)
             dispatch_fn("update", touch)
             if self._ends:

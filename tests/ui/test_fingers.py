@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from kivy.base import EventLoop
 from kivy.core.window import Window
-from kivy.tests.common import UnitTestTouch
 from touch import TIME, Finger, Flood, Hands, frames, kiosk_on
 
 from appliance.client import HistoryRow, Places, Snapshot
@@ -19,6 +18,7 @@ from ui.app import calm_input
 from ui.fingers import CALM_S, STUCK_S
 from ui.flood import MOST_WAITING
 from ui.screens import SCREENS
+from ui.tour import Fingertip
 from ui.widgets import HoldButton, Key
 from ui.widgets.buttons import Touchable
 
@@ -203,7 +203,7 @@ def test_f37_fingers_as_fast_as_they_are_pass_the_floodgate_untouched(
         monkeypatch.setattr(EventLoop, "dispatch_input", calm_input(hands.kiosk.frame))
         seven = hands.button("7")
         person = Flood(0, hands.button("STOP"), ends=True)
-        finger = UnitTestTouch(*seven.to_window(*seven.center))
+        finger = Fingertip(*seven.to_window(*seven.center))
         kinds = iter(["begin", "update", "end"])
         person.update = lambda dispatch_fn: [dispatch_fn(kind, finger) for kind in kinds]
         presses.clear()

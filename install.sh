@@ -150,7 +150,8 @@ missing_packages() { # missing_packages base|test|full|vm|apt-kivy: what Debian 
     command -v gcc >/dev/null || packages+=(gcc libc6-dev) # spin's checkers are C programs
   fi
   if [[ $1 == apt-kivy ]]; then
-    /usr/bin/python3 -c 'import venv, ensurepip' 2>/dev/null || packages+=(python3 python3-venv)
+    [[ " ${packages[*]} " == *' python3 '* ]] || /usr/bin/python3 -c 'import venv, ensurepip' 2>/dev/null ||
+      packages+=(python3 python3-venv)
     /usr/bin/python3 -c 'import importlib.util as u; exit(not u.find_spec("kivy"))' 2>/dev/null ||
       packages+=(python3-kivy)
   fi

@@ -144,6 +144,7 @@ STOPPERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.full
+@pytest.mark.timeout(150)
 @pytest.mark.parametrize("what", list(STOPPERS))
 def test_sr_51_whatever_has_stopped_delivery_is_answered_and_resumed_by_touch_alone(
     hands: Hands, rested: RunningDemo, what: str
@@ -156,26 +157,30 @@ def test_sr_51_whatever_has_stopped_delivery_is_answered_and_resumed_by_touch_al
             os.kill(rested.pid(name), signal.SIGKILL)
         else:
             rested.bench("inject", name=name, **parameters)
-        rested.state_is("faulted")
+        rested.state_is("faulted", "suspended")
     stopped = rested.truth_steps()
     hands.sees_screen("alarm", 40)
     assert rested.truth_steps() == stopped, "nothing moves until a person resumes"
     rested.bench("clear", name="all")  # the cause is put right; the rest is done at the screen
 
-    def resumable() -> bool:
-        hands.answers_alarms()
-        if hands.screen() != "basal":
+    def resumed() -> bool:
+        """Do one thing at a look: another alarm of the same cause may take the screen meanwhile."""
+        if rested.status().state == "running":
+            return True
+        if hands.screen() == "alarm":
+            hands.answers_alarms()
+        elif hands.screen() != "basal":
             hands.kiosk.go("home")
             hands.settles()
-            hands.tap("basal")
-            hands.sees_screen("basal")
-        hands.settles()
-        if "A34" in codes(rested) and hands.button("rearm").enabled:
-            hands.tap("rearm")
+            if hands.screen() == "home":
+                hands.tap("basal")
+        else:
             hands.settles()
-        return hands.screen() == "basal" and bool(hands.button("resume").enabled)
+            if hands.screen() == "basal":
+                keys = {getattr(one, "key", "") for one in hands.buttons() if one.enabled}
+                if wanted := keys & {"resume", "rearm"}:  # neither while the self-test runs
+                    hands.tap(min(wanted))
+        return False
 
-    hands.sees(resumable, "it can be resumed", 40)
-    hands.tap("resume")
-    hands.sees(lambda: rested.status().state == "running", "basal is delivered again", 40)
+    hands.sees(resumed, "basal is delivered again", 60)
     rested.bounds_hold()

@@ -215,8 +215,8 @@ lock_without_kivy() { # prints requirements/test.txt without what apt's python3-
 }
 
 make_venv() { # make_venv base|test
-  local lock=$1 python pip
-  local -a sees=() locked=("$root/requirements/$lock.txt")
+  local lock=$1 locked=$root/requirements/$1.txt python pip
+  local -a sees=()
   if [[ -e $venv ]] && [[ ! -w $venv ]]; then
     fail 3 "$venv belongs to $(stat -c %U "$venv"), and is out of date or of no use to $(id -un): remove" \
       "it, or copy the project to a place of your own."
@@ -230,13 +230,13 @@ make_venv() { # make_venv base|test
       explain_and_fail "Making $venv"
   fi
   if [[ -n $apts_kivy ]]; then
-    locked=("$venv/lock.txt")
-    lock_without_kivy >"${locked[0]}"
+    locked=$venv/lock.txt
+    lock_without_kivy >"$locked"
   fi
   rm -f "$venv"/benchpump-*
   pip=("$venv/bin/python" -m pip --disable-pip-version-check --no-input)
   stage "Python packages, as locked in requirements/$lock.txt" \
-    "${pip[@]}" install --require-hashes -r "${locked[@]}" ||
+    "${pip[@]}" install --require-hashes -r "$locked" ||
     explain_and_fail "Installing the Python packages"
   stage "Benchpump itself" "${pip[@]}" install --no-build-isolation --no-deps -e "$root" ||
     explain_and_fail "Installing Benchpump"

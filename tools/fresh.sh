@@ -26,9 +26,8 @@ if [[ ${1-} != --inside ]]; then
     bash "${BASH_SOURCE[0]}" --inside "$@"
 fi
 shift
-parts=("${@:-all}")
-[[ ${parts[0]} != all ]] || parts=(root builder kivy)
-for part in "${parts[@]}"; do
+[[ $# -gt 0 ]] || set -- root builder kivy
+for part; do
   [[ $part =~ ^(root|builder|kivy)$ ]] || fail 2 "$part is none of root, builder and kivy."
 done
 
@@ -134,7 +133,7 @@ find_network
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/benchpump-fresh.XXXXXX")
 chmod 755 "$work"
 
-for part in "${parts[@]}"; do
+for part; do
   case $part in
     kivy) with_apts_kivy ;;
     *) as_new_user "$part" ;;

@@ -165,7 +165,7 @@ def test_f12_a_program_that_dies_at_every_start_is_left_alone_after_three_restar
     try:
         before = 0
         for _ in range(4):
-            before = another_guard(demo, before)
+            before = another(demo, "pump-guard", before)
             os.kill(before, signal.SIGKILL)
         wait_for(lambda: "stays stopped" in demo.said(), "the demo gives up", 10.0)
         assert demo.status().state == "faulted"
@@ -178,18 +178,10 @@ def test_sr_55_a_pumpd_that_dies_at_every_start_stays_stopped_with_the_alarm_on(
 ) -> None:
     demo = RunningDemo(tmp_path / "D", speed=1).start()
     try:
-        gone: set[int] = set()
+        before = 0
         for _ in range(4):
-
-            def another() -> int:
-                with contextlib.suppress(NoPump, OutcomeUnknown, PumpFailed):
-                    pid = demo.pid("pumpd")
-                    return 0 if pid in gone else pid
-                return 0
-
-            pid = int(wait_for(another, "a pumpd is up", 30.0))
-            os.kill(pid, signal.SIGKILL)
-            gone.add(pid)
+            before = another(demo, "pumpd", before)
+            os.kill(before, signal.SIGKILL)
         wait_for(lambda: "pumpd ended with status -9 and stays stopped" in demo.said(), "it ends")
         moved = demo.truth_steps()
         status = pumpctl(demo.folder, "status")
@@ -209,11 +201,13 @@ def changes_of(demo: RunningDemo, wire: str) -> int:
     return len(demo.bench("traces", last=4096)["signals"].get(wire, []))
 
 
-def another_guard(demo: RunningDemo, before: int) -> int:
-    """Wait for a guard other than the last one; return its process."""
+def another(demo: RunningDemo, program: str, before: int) -> int:
+    """Wait for a program other than the last one of its name; return its process."""
 
     def up() -> int:
-        pid = int(demo.status().pids.get("pump-guard") or 0)
-        return pid if pid != before else 0
+        with contextlib.suppress(NoPump, OutcomeUnknown, PumpFailed):
+            pid = int(demo.status().pids.get(program) or 0)
+            return pid if pid != before else 0
+        return 0
 
-    return int(wait_for(up, "a guard is up", 30.0))
+    return int(wait_for(up, f"another {program} is up", 30.0))

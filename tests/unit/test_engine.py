@@ -893,6 +893,7 @@ def test_f15_limits_and_insulin_on_board_count_a_sleep_as_time_that_passed() -> 
     after = bench.snapshot()
     assert before["iob_uu"]["total"] > 1_900_000
     assert after["iob_uu"]["total"] < 100_000
+    assert after["left_60_min_uu"] - before["left_60_min_uu"] > 1_900_000
     bounds(bench)
 
 

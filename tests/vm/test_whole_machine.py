@@ -61,11 +61,11 @@ ALARM = """
 import json, time
 from pathlib import Path
 from drivers.mock.running import Control
+from drivers.mock.server import now_ns
 with Control(Path("/run/benchpump/bench.sock")) as bench:
     time.sleep(11)
-    now_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    traces = bench.call("traces", last=400)["signals"]
-    young = lambda wire: sum(now_ns - at_ns < 11_000_000_000 for at_ns, _ in traces.get(wire, []))
+    since_ns, traces = now_ns() - 11_000_000_000, bench.call("traces", last=400)["signals"]
+    young = lambda wire: sum(at_ns > since_ns for at_ns, _ in traces.get(wire, []))
     print(json.dumps({wire: young(wire) for wire in ("lamp_high", "buzzer")}))
 """
 
@@ -74,15 +74,16 @@ KILL = """
 import json, os, signal, time
 from pathlib import Path
 from drivers.mock.running import Control
+from drivers.mock.server import now_ns
 with Control(Path("/run/benchpump/bench.sock")) as bench:
     before = bench.call("status")
-    killed_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    killed_ns = now_ns()
     os.kill(PID, signal.SIGKILL)
     off_ns = None
-    while time.clock_gettime_ns(time.CLOCK_BOOTTIME) < killed_ns + 3_000_000_000:
+    while now_ns() < killed_ns + 3_000_000_000:
         now = bench.call("status")
         if off_ns is None and not now["enable"]:
-            off_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - killed_ns
+            off_ns = now_ns() - killed_ns
         time.sleep(0.005)
     last_ns = (now["last_step_ns"] or 0) - killed_ns
     seen = {"was_on": before["enable"], "off_ms": off_ns and off_ns / 1e6, "step_ms": last_ns / 1e6}

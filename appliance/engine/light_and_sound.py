@@ -59,12 +59,19 @@ class LightAndSoundDesk(Desk):
         context: Context,
         alarms: AlarmBoard,
         guard_silent_ns: Callable[[], int | None],
+        *,
+        guard_signals: Callable[[], bool],
         may_check: Callable[[], bool],
     ) -> None:
-        """``guard_silent_ns`` is None where there is no guard; ``may_check`` ends the start."""
+        """``guard_silent_ns`` is None where there is no guard; ``may_check`` ends the start.
+
+        ``guard_signals`` says whether the guard shows a trip of its own. That goes on after the
+        alarm was acknowledged, until the resume, and no check is played beside it.
+        """
         super().__init__(context)
         self._alarms = alarms
         self._guard_silent_ns = guard_silent_ns
+        self._guard_signals = guard_signals
         self._may_check = may_check
         self._by_person = context.machine.signals == "person"
         self.confirmed = False
@@ -125,6 +132,9 @@ class LightAndSoundDesk(Desk):
         if self._alarms.shown.priority:
             text = "an alarm is shown as it is: look and listen, acknowledge it, then check"
             reasons.append(Reason("alarm", text))
+        elif self._guard_signals():
+            text = "the guard shows its trip until delivery is resumed: resume, then check"
+            reasons.append(Reason("alarm", text))
         if reasons:
             self._refuse(asked, reasons)
             return
@@ -172,7 +182,8 @@ class LightAndSoundDesk(Desk):
                 self._judge_check()
             return
         due = self._next_check_ns is None or now_ns >= self._next_check_ns
-        if due and self._has_feedback and not self._alarms.shown.priority and self._may_check():
+        busy = self._alarms.shown.priority or self._guard_signals()
+        if due and self._has_feedback and not busy and self._may_check():
             self._next_check_ns = now_ns + self._real(_AGAIN_NS)
             self._begin()
 

@@ -185,7 +185,11 @@ class Pump:
             self._c, self._alarms, self._basal, lambda: self.state, self._stop_everything
         )
         self._signals = LightAndSoundDesk(
-            self._c, self._alarms, self._guard_silent_ns, lambda: self._ready_said
+            self._c,
+            self._alarms,
+            self._guard_silent_ns,
+            guard_signals=lambda: self._guard_tripped,
+            may_check=lambda: self._ready_said,
         )
         self._line = LineDesk(self._c, self._alarms, self._fault)
         self._board = BoardDesk(self._c, self._alarms, self._stop_everything)
@@ -239,6 +243,7 @@ class Pump:
         self._realtime: Realtime | None = None
         self._guard_up = False
         self._guard_hello: GuardHello | None = None
+        self._guard_tripped = False
         self._guard_pid = 0
         self._head: Head | None = None
         self._head_checked = False
@@ -437,6 +442,7 @@ class Pump:
         match record:
             case GuardHello() as hello:
                 self._guard_pid = hello.pid
+                self._guard_tripped = bool(hello.trip)
                 if self._guard_hello is None:
                     self._guard_hello = hello
             case Head() as head:
@@ -446,6 +452,7 @@ class Pump:
             case Counted() as counted:
                 self._motor.hear_count(counted)
             case Tripped(trip, detail, _):
+                self._guard_tripped = True
                 kind = Trip(trip)
                 text = trip_text(kind, detail, self._c.machine.speed)
                 body = {"trip": kind.name.lower(), "text": text, "detail": detail}

@@ -53,7 +53,14 @@ class Signals(Room):
     def __init__(self, **changed: object) -> None:
         super().__init__(**changed)
         self.silent_ns: int | None = 0
-        self.desk = LightAndSoundDesk(self.c, self.alarms, lambda: self.silent_ns, lambda: True)
+        self.tripped = False
+        self.desk = LightAndSoundDesk(
+            self.c,
+            self.alarms,
+            lambda: self.silent_ns,
+            guard_signals=lambda: self.tripped,
+            may_check=lambda: True,
+        )
         self.desks = [self.desk]
         self.dead = 0
         self.check_at_ns = -(10**12)
@@ -70,7 +77,9 @@ class Signals(Room):
         since_ns = self.c.now_ns - self.alarms.shown_since_ns
         lamp = shown.priority if signals.lamp_is_on(shown.priority, since_ns) else 0
         sound = shown.sounding and signals.buzzer_is_on(shown.priority, since_ns)
-        if not shown.priority:
+        if self.tripped:
+            lamp, sound = 3, False
+        elif not shown.priority:
             lamp, sound = signals.check_shows(now_ns - self.check_at_ns)
         flags = int(sound) | {0: 0, 3: 2, 2: 4, 1: 8}[lamp]
         self.desk.hear_feedback(flags & ~self.dead)
@@ -350,6 +359,18 @@ def test_an_alarm_is_not_hidden_by_a_check() -> None:
     room.alarms.raise_(AlarmCode.OCCLUSION, "blocked")
     room.turn()
     assert "an alarm is shown as it is" in room.ask("signals.check")["refused"][0]
+
+
+def test_sr_56_no_check_is_played_while_the_guard_shows_its_trip() -> None:
+    room = Signals(signals="feedback")
+    room.tripped = True  # its alarm is acknowledged, and nobody has resumed yet
+    room.watch(6)
+    assert [one for _, one in room.sent if isinstance(one, SignalCheck)] == []
+    assert "resume, then check" in room.ask("signals.check")["refused"][0]
+    room.tripped = False
+    room.watch(6)
+    assert [one for _, one in room.sent if isinstance(one, SignalCheck)] == [SignalCheck()]
+    assert room.standing() == []
 
 
 def test_sr_53_with_feedback_the_machine_checks_itself_at_its_start_and_every_24_h() -> None:

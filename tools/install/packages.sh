@@ -11,6 +11,9 @@ wanted_packages() { # what this machine needs of Debian, one a line
   if [[ $factory != bench ]] && { has_package python3-lgpio || apt_has python3-lgpio; }; then
     echo python3-lgpio
   fi
+  if [[ $factory == rpigpio ]] && ! has_package python3-rpi-lgpio; then # which is RPi.GPIO over lgpio, and excludes it
+    echo python3-rpi.gpio
+  fi
   if [[ -n $kiosk ]]; then
     printf '%s\n' polkitd udisks2 libgl1 libegl1 libgles2 libgl1-mesa-dri libgbm1 libdrm2 libudev1
     if apt_has libmtdev1t64 || has_package libmtdev1t64; then echo libmtdev1t64; else echo libmtdev1; fi

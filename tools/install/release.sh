@@ -22,10 +22,10 @@ lock_name() { # where lgpio comes from decides the lock: apt's, or the wheel of 
   fi
 }
 
-release_name() { # the version and what it is made of: the same sources on the same Python are the same release
+release_name() { # the version and what it is made of: the same sources and pins on the same Python are the same release
   local version digest
   version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' "$source/appliance/__init__.py")
-  digest=$({ checksums "$source" && lock_name && { python3 --version 2>/dev/null || echo "no Python yet"; }; } | sha256sum)
+  digest=$({ checksums "$source" && lock_name && echo "$factory" && { python3 --version 2>/dev/null || echo "no Python yet"; }; } | sha256sum)
   printf '%s-%s\n' "$version" "${digest:0:8}"
 }
 
@@ -61,15 +61,20 @@ make_release() { # make_release NAME: beside the one that runs, which it does no
     checksums "$folder" >"$folder/checksums"
   fi
   local -a venv=(python3 -m venv)
-  [[ $lock == machine-lgpio || $factory == bench ]] || venv+=(--system-site-packages) # apt's lgpio is seen through it
+  # apt's lgpio and RPi.GPIO are seen through it.
+  [[ $factory == bench || ($lock == machine-lgpio && $factory == lgpio) ]] || venv+=(--system-site-packages)
   run "${venv[@]}" "$folder/venv" || fail 1 "the virtual environment could not be made."
   pip=("$folder/venv/bin/python" -m pip --disable-pip-version-check --no-input)
   [[ -z $from ]] || index=(--no-index --find-links "$from/wheels")
-  run "${pip[@]}" install "${index[@]}" --require-hashes -r "$folder/requirements/$lock.txt" ||
+  run "${pip[@]}" install "${index[@]}" --no-compile --require-hashes -r "$folder/requirements/$lock.txt" ||
     fail 3 "the Python packages could not be installed. Is there a network? Without one: --from DIR."
   run "${pip[@]}" install --no-index --no-build-isolation --no-deps -e "$folder" ||
     fail 1 "Benchpump itself could not be installed."
-  # The programs' users cannot write here, so what Python compiles is made now. Every module is tried.
+  # The programs' users cannot write here, so what Python compiles is made now: every module of ours, and
+  # what they import of others. Two thirds of the packages' lines are nothing that they import.
+  run "$folder/venv/bin/python" -m compileall -q -x '/(tests?|testing|pip|setuptools|pygments|docutils)/' \
+    "$folder"/venv/lib/python3.*/site-packages ||
+    fail 1 "not every package could be compiled."
   run "$folder/venv/bin/python" -m compileall -q "$folder/appliance" "$folder/drivers" "$folder/ui" ||
     fail 1 "not every module could be compiled."
   [[ -n $dry_run ]] || {

@@ -26,8 +26,8 @@ PARTS = (
     "pyproject.toml", "install.sh", "README.md", "CHANGELOG.md", "LICENSE",
 )  # fmt: skip
 UP_S = 600.0
-# What is emulated has a clock that counts its own instructions, one a nanosecond while it is busy: a
-# slow PC makes it slow and never late. QEMU brings only one processor through a boot that way.
+# What is emulated has a clock that counts its own instructions, one a nanosecond while it is busy:
+# a slow PC makes it slow and never late. QEMU brings only one processor through a boot that way.
 _WORDS = {
     "kvm": ("-accel", "kvm", "-cpu", "host", "-smp", "2"),
     "tcg": (

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from demo_harness import RunningDemo, wait_for
 
+from appliance.adapters.ledger import LedgerReader
 from appliance.client.errors import NoPump, OutcomeUnknown, PumpFailed
 
 pytestmark = pytest.mark.timeout(150)
@@ -121,6 +122,36 @@ def test_a_demo_leaves_no_program_behind_and_comes_back_to_its_ledger(tmp_path: 
         assert second.verdict().rows > rows
     finally:
         second.stop()
+
+
+def test_sr_56_a_pump_that_starts_with_a_trip_of_its_guard_finds_no_lamp_dead(
+    tmp_path: Path,
+) -> None:
+    """Its alarm acknowledged, the trip's red lamp flashes on until the resume."""
+    demo = RunningDemo(tmp_path / "D").start()
+    try:
+        os.kill(demo.pid("pump-stepper"), signal.SIGKILL)
+        demo.state_is("faulted")
+    finally:
+        demo.stop()
+    demo = RunningDemo(tmp_path / "D").start()
+    try:
+        rows_before = len(checks_of(demo))
+        pumpctl(demo.folder, "ack", "--all")
+        refused = pumpctl(demo.folder, "check-signals", "--yes")
+        assert "resume, then check" in refused.stderr
+        demo.recover()
+        wait_for(lambda: len(checks_of(demo)) > rows_before, "light and sound are checked", 30)
+        assert {one["missing"] for one in checks_of(demo)} == {""}
+        assert demo.status().raw["alarms"] == []
+    finally:
+        demo.stop()
+
+
+def checks_of(demo: RunningDemo) -> list[Any]:
+    with contextlib.closing(LedgerReader(demo.places.ledger)) as reader:
+        found = [row.entry.body for row in reader.rows() if row.entry.kind == "signals"]
+    return [body for body in found if body["event"] == "checked"]
 
 
 # ---------------------------------------------------------------------- what cannot start

@@ -205,15 +205,6 @@ start_services() { # 1 where the pump does not come up; housekeeper and screen h
   done < <(services)
 }
 
-switch_to() { # switch_to NAME: the one rename
-  local name=$1
-  [[ $(current_release) != "$name" ]] || return 0
-  step "Release $name is now the one that runs"
-  run ln -sfn "releases/$name" "$top/current.new"
-  run mv -fT "$top/current.new" "$top/current"
-  [[ -n $dry_run ]] || sync -f "$top"
-}
-
 settle() { # have the system read what the links lead to
   local target place
   while read -r target place; do
@@ -283,6 +274,7 @@ install_() {
     [[ $changes -eq $changed ]] || reread
     start_services || { explain_why && fail 1 "the pump did not come up; the lines above say why."; }
   fi
+  drop_old_releases
   finish
 }
 

@@ -85,8 +85,17 @@ make_release() { # make_release NAME: beside the one that runs, which it does no
   }
 }
 
-drop_half_releases() { # what a cut installation left; and all but the three newest
-  local folder kept=0
+switch_to() { # switch_to NAME: the one rename
+  local name=$1
+  [[ $(current_release) != "$name" ]] || return 0
+  step "Release $name is now the one that runs"
+  run ln -sfn "releases/$name" "$top/current.new"
+  run mv -fT "$top/current.new" "$top/current"
+  [[ -n $dry_run ]] || sync -f "$top"
+}
+
+drop_half_releases() { # what a cut installation left
+  local folder
   [[ -d $top/releases ]] || return 0
   for folder in "$top/releases"/*/; do
     folder=${folder%/}
@@ -94,6 +103,10 @@ drop_half_releases() { # what a cut installation left; and all but the three new
     step "Remove $folder: its installation did not come to its end"
     run rm -rf "$folder"
   done
+}
+
+drop_old_releases() { # beside the one that runs, two stay to go back to
+  local folder kept=0
   while read -r folder; do
     kept=$((kept + 1))
     [[ $kept -gt 2 ]] || continue

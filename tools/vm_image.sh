@@ -28,7 +28,7 @@ fail() { # fail STATUS LINE...
 }
 
 # What the folder holds is decided by these files: changed, it is prepared anew.
-stamp=$(cat "$root"/requirements/machine.txt "$root"/tools/install/{packages,release}.sh "${BASH_SOURCE[0]}" | sha256sum)
+stamp=$(cat "$root"/requirements/machine*.txt "$root"/tools/install/packages.sh "${BASH_SOURCE[0]}" | sha256sum)
 image=$store/$name-${stamp:0:12}
 if [[ -f $image/whole && -n $(find "$image/whole" -mtime -14) ]]; then
   printf '%s\n' "$image"
@@ -88,18 +88,16 @@ if [[ $name == pi ]]; then
   fdtput -r "$made/pi.dtb" /soc/serial@7e201000/bluetooth
   mkdir -p "$work/disk/boot/firmware"
   printf '# For the firmware, which an emulated Pi has not\narm_64bit=1\n' >"$work/disk/boot/firmware/config.txt"
-  # The guest agent speaks over that serial port.
-  mkdir -p "$work/disk/etc/systemd/system/qemu-guest-agent.service.d"
-  cat >"$work/disk/etc/systemd/system/qemu-guest-agent.service.d/serial.conf" <<'UNIT'
+  # The guest agent speaks over that serial port; its own unit waits for another.
+  cat >"$work/disk/etc/systemd/system/qemu-guest-agent.service" <<'UNIT'
 [Unit]
-BindsTo=
 BindsTo=dev-ttyAMA0.device
 After=dev-ttyAMA0.device
 [Service]
-ExecStart=
 ExecStart=/usr/sbin/qemu-ga --method=isa-serial --path=/dev/ttyAMA0
+Restart=always
 UNIT
-  ln -s /lib/systemd/system/qemu-guest-agent.service "$work/disk/etc/systemd/system/multi-user.target.wants/"
+  ln -s ../qemu-guest-agent.service "$work/disk/etc/systemd/system/multi-user.target.wants/"
   # Which systemd's own generator would offer a login on as well.
   ln -s /dev/null "$work/disk/etc/systemd/system/serial-getty@ttyAMA0.service"
 else
@@ -130,8 +128,12 @@ else
 fi
 leave_systems
 
+if [[ $name == pi ]]; then # which has one card and no other disk
+  mv "$work/prepared" "$work/disk/root/prepared"
+else
+  mke2fs -q -t ext4 -L prepared -d "$work/prepared" "$made/prepared.raw" 1G
+fi
 mke2fs -q -t ext4 -L benchpump -d "$work/disk" "$made/disk.raw" 4G
-mke2fs -q -t ext4 -L prepared -d "$work/prepared" "$made/prepared.raw" 1G
 date >"$made/whole"
 rm -rf "$image"
 mv "$made" "$image"

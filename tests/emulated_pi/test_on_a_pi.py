@@ -17,7 +17,6 @@ from emulated_pi import ALIVE, ENABLE_N, MARK, STEP, Edge, Pi
 from machine_pump import (
     INSTALL,
     LEASE_STEPS,
-    PREPARED,
     SET_UP,
     STEPS_PER_U,
     all_up,
@@ -33,7 +32,6 @@ from machine_pump import (
     say,
     self_test_passed,
     status,
-    take_over,
     until_so,
     verified,
 )
@@ -45,7 +43,7 @@ SERVICES = ("pump-guard", "pumpd", "pump-keeper")
 CUTS = 5
 LONG_S = 3_000.0  # what is minutes on a Pi
 SLOW_S = 240.0  # and what is seconds
-WORDS = f"--headless --user tester --yes --from {PREPARED}"
+WORDS = "--headless --user tester --yes --from /root/prepared"
 CONFIGURATION = "/etc/benchpump/benchpump.toml"
 
 # What this machine is, in a person's words; a Pi on a bench has the first two wired.
@@ -97,14 +95,9 @@ def pi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pi]:
     try:
         made.start()
         say(f"a Pi 3B, console {made.console}")
-        take_over(made, "/dev/sda", "/dev/sdb")
         yield made
     finally:
         made.close()
-
-
-def mount_again(pi: Pi) -> None:
-    pi.sh(f"mountpoint -q {PREPARED} || mount -o ro /dev/sda {PREPARED}")
 
 
 def up(pi: Pi) -> None:
@@ -182,7 +175,6 @@ def test_after_a_reboot_the_services_are_up_by_themselves_and_the_self_test_has_
     pi.sh(f"{SET_UP}\npumpctl check-signals --yes", timeout_s=SLOW_S)
     assert status(pi)["state"] == "running"
     self_test_passed(pi)
-    mount_again(pi)
 
 
 def test_a_bolus_moves_step_and_enable_and_enable_goes_off_again(pi: Pi) -> None:
@@ -278,7 +270,6 @@ def test_f17_power_cuts_in_the_middle_of_a_bolus_lose_no_bound_and_resume_nothin
         say(f"cut {number + 1}: {moved} edges of STEP, recorded {bounds}")
         assert cut["confirmed_steps"] <= moved <= cut["maximum_steps"]
         assert cut["maximum_steps"] - cut["confirmed_steps"] <= 2 * LEASE_STEPS
-    mount_again(pi)
 
 
 # ------------------------------------------------------------------ RPi.GPIO
@@ -319,7 +310,6 @@ def test_with_rpigpio_whoever_is_killed_enable_goes_off(pi: Pi, victim: str) -> 
 def test_uninstalled_with_its_records_it_leaves_no_file_and_no_user(pi: Pi) -> None:
     up(pi)
     pi.sh("pumpctl suspend", check=False)
-    mount_again(pi)
     pi.sh(
         "rm -r /etc/systemd/system/pumpd.service.d /etc/systemd/system/pump-guard.service.d"
         " /etc/udev/rules.d/98-all-memory.rules"

@@ -15,12 +15,13 @@ import os
 import re
 import select
 import socket
+import subprocess
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from whole_machine import Machine
+from whole_machine import Machine, sources, write_tree
 
 STEP, DIRECTION, ENABLE_N, ALIVE = 17, 27, 22, 23
 ENABLE_FEEDBACK_N, END_STOP_N, DRIVER_FAULT_N, STOP_BUTTON_N = 6, 24, 25, 13
@@ -227,7 +228,11 @@ class Pi(Machine):
 
     def __init__(self, folder: Path) -> None:
         super().__init__("pi", folder)
-        self._folder = folder
+        self._card = folder / "card.raw"
+        copy = ("cp", "--sparse=always", self._image / "disk.raw", self._card)
+        subprocess.run(copy, check=True)
+        sources(folder / "sources")
+        write_tree(self._card, folder / "sources", "/root/benchpump")
         self._levels_path = folder / "levels.sock"
         self.loom = Loom(folder / "trace")
 
@@ -241,10 +246,7 @@ class Pi(Machine):
             "-append",
             "console=ttyS1,115200 root=/dev/mmcblk0 rw rootwait panic=-1 iomem=relaxed quiet"
             " systemd.show_status=0 systemd.watchdog_sec=0",
-            *("-drive", f"file={self._disk},format=qcow2,if=sd,cache=writeback"),
-            *("-drive", f"file={self._image}/prepared.raw,format=raw,if=none,id=p,read-only=on"),
-            *("-drive", f"file={self._sources},format=raw,if=none,id=s,read-only=on"),
-            *("-device", "usb-storage,drive=p", "-device", "usb-storage,drive=s"),
+            *("-drive", f"file={self._card},format=raw,if=sd,cache=writeback"),
             *("-serial", "chardev:agent", "-serial", f"file:{self.console}"),
             *("-trace", f"enable=memory_region_ops_write,file={self._folder}/trace"),
             *("-msg", "timestamp=on"),

@@ -13,7 +13,6 @@ from typing import Any
 from whole_machine import GuestFailed, Machine
 
 INSTALL = "/root/benchpump/install.sh"
-PREPARED = "/mnt/prepared"
 LEASE_STEPS = 28
 STEPS_PER_U = 3_200 * 1_000_000 / 5_890_141
 BETWEEN_BOLUSES_S = 30  # the limit of the pump is 10, and an emulated clock is slow
@@ -44,16 +43,6 @@ pumpctl resume
 
 def say(text: str) -> None:
     sys.stdout.write(f"\n{text}\n")
-
-
-def take_over(machine: Machine, prepared: str, sources: str) -> None:
-    """Mount the prepared folder of a machine just made, and copy the sources as a person would."""
-    machine.sh(
-        f"mkdir -p {PREPARED} /mnt/sources; mount -o ro {prepared} {PREPARED};"
-        f" mount -o ro {sources} /mnt/sources; cp -a /mnt/sources /root/benchpump;"
-        " umount /mnt/sources",
-        timeout_s=300,
-    )
 
 
 def listed(machine: Machine) -> list[str]:

@@ -105,9 +105,8 @@ def accelerator_for(image: Path) -> str:
         probe.stdout.close()
 
 
-def sources_disk(path: Path) -> None:
-    """Write the project's own files as an ext4 disk."""
-    tree = path.with_suffix(".tree")
+def sources(tree: Path) -> None:
+    """Copy the project's own files into a new folder."""
     shutil.rmtree(tree, ignore_errors=True)
     for part in PARTS:
         source, target = ROOT / part, tree / part
@@ -117,10 +116,24 @@ def sources_disk(path: Path) -> None:
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
-    subprocess.run(
-        [*("mke2fs", "-q", "-t", "ext4", "-L", "sources", "-d"), tree, path, "64M"], check=True
+
+
+def write_tree(image: Path, tree: Path, target: str) -> None:
+    """Write a folder into an ext4 image that nobody uses."""
+    words = [f"mkdir {target}"]
+    for path in sorted(tree.rglob("*")):
+        inside = f"{target}/{path.relative_to(tree)}"
+        words.append(f"mkdir {inside}" if path.is_dir() else f"write {path} {inside}")
+    debugfs = ("debugfs", "-w", "-f", "/dev/stdin", image)
+    done = subprocess.run(
+        debugfs,
+        input="\n".join(words) + "\n",
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    shutil.rmtree(tree)
+    wrong = [line for line in done.stderr.splitlines() if not line.startswith("debugfs 1.")]
+    assert wrong == [], wrong[:5]
 
 
 class Machine:
@@ -133,8 +146,7 @@ class Machine:
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
         self._image = image_of(name)
-        self._disk = folder / "disk.qcow2"
-        self._sources = folder / "sources.raw"
+        self._folder = folder
         self._agent_path = folder / "agent.sock"
         self.console = folder / "console.log"
         self._qemu: subprocess.Popen[bytes] | None = None
@@ -143,14 +155,6 @@ class Machine:
         self.before: list[str] = []
         self.bolus_after_s = 0.0
         self.install_s = 0.0
-        sources_disk(self._sources)
-        subprocess.run(
-            [
-                *("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw"),
-                *("-b", self._image / "disk.raw", self._disk),
-            ],
-            check=True,
-        )
 
     def emulator(self) -> list[str | Path]:
         """Return the emulator's command, with the agent's line as the chardev ``agent``."""
@@ -323,6 +327,13 @@ class Pc(Machine):
     def __init__(self, suite: str, folder: Path) -> None:
         super().__init__(suite, folder)
         self._oracle_path = folder / "oracle"
+        self._disk = folder / "disk.qcow2"
+        self._sources = folder / "sources.raw"
+        sources(folder / "sources")
+        disk = ("mke2fs", "-q", "-t", "ext4", "-L", "sources", "-d", folder / "sources")
+        subprocess.run([*disk, self._sources, "64M"], check=True)
+        layer = ("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b")
+        subprocess.run([*layer, self._image / "disk.raw", self._disk], check=True)
         self.accelerator = accelerator_for(self._image)
 
     def emulator(self) -> list[str | Path]:

@@ -14,7 +14,6 @@ import pytest
 from machine_pump import (
     INSTALL,
     LEASE_STEPS,
-    PREPARED,
     SET_UP,
     STEPS_PER_U,
     all_up,
@@ -31,7 +30,6 @@ from machine_pump import (
     say,
     self_test_passed,
     status,
-    take_over,
     until,
     until_so,
     verified,
@@ -43,6 +41,7 @@ pytestmark = [pytest.mark.vm, pytest.mark.timeout(7_200)]
 SUITES = ("bookworm", "trixie")
 CUTS = 10  # in each suite
 SERVICES = ("bench-sim", "pump-guard", "pumpd", "pump-keeper")
+PREPARED = "/mnt/prepared"
 WORDS = f"--bench --headless --user tester --yes --from {PREPARED}"
 
 # In the guest: a line every 20 ms with what really moved, and whether ENABLE is on.
@@ -104,7 +103,11 @@ def machine(
     try:
         made.start()
         say(f"{made.name} under {made.accelerator}, console {made.console}")
-        take_over(made, "/dev/vdb", "/dev/vdc")
+        made.sh(
+            f"mkdir -p {PREPARED} /mnt/sources; mount -o ro /dev/vdb {PREPARED};"
+            " mount -o ro /dev/vdc /mnt/sources; cp -a /mnt/sources /root/benchpump;"
+            " umount /mnt/sources"
+        )
         yield made
     finally:
         made.cut()

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # machine.sh sets what is read here, and reads what is set
-# Packages of the system: from apt, or from a prepared folder. Sourced by machine.sh.
+# Packages of the system, from apt or from a prepared folder, and which lock of Python's goes with them. Sourced by machine.sh.
 
 has_package() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
 
@@ -17,6 +17,16 @@ wanted_packages() { # what this machine needs of Debian, one a line
   if [[ -n $kiosk ]]; then
     printf '%s\n' polkitd udisks2 libgl1 libegl1 libgles2 libgl1-mesa-dri libgbm1 libdrm2 libudev1
     if apt_has libmtdev1t64 || has_package libmtdev1t64; then echo libmtdev1t64; else echo libmtdev1; fi
+  fi
+}
+
+lock_name() { # where lgpio comes from decides the lock: apt's, or the wheel of an older Python
+  if [[ $factory == bench ]] || has_package python3-lgpio || apt_has python3-lgpio; then
+    echo machine
+  elif python3 -c 'import sys; sys.exit(sys.version_info >= (3, 13))' 2>/dev/null; then
+    echo machine-lgpio
+  else
+    fail 3 "lgpio is neither in apt's lists nor, for this Python, on the package index: use Raspberry Pi OS."
   fi
 }
 

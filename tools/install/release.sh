@@ -12,16 +12,6 @@ checksums() { # checksums TREE
   (cd "$1" && parts_of . | xargs -d '\n' sha256sum)
 }
 
-lock_name() { # where lgpio comes from decides the lock: apt's, or the wheel of an older Python
-  if [[ $factory == bench ]] || has_package python3-lgpio || apt_has python3-lgpio; then
-    echo machine
-  elif python3 -c 'import sys; sys.exit(sys.version_info >= (3, 13))' 2>/dev/null; then
-    echo machine-lgpio
-  else
-    fail 3 "lgpio is neither in apt's lists nor, for this Python, on the package index: use Raspberry Pi OS."
-  fi
-}
-
 release_name() { # the version and what it is made of: the same sources and pins on the same Python are the same release
   local version digest
   version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' "$source/appliance/__init__.py")

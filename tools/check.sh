@@ -101,7 +101,8 @@ if [[ -n $named ]]; then
   stage tests tests "$@"
 else
   # An idle worker takes what the other has yet to do: single tests of --full take minutes.
-  stage tests tests -n 2 --dist worksteal --ignore=tests/system --ignore=tests/ui --ignore=tests/vm "$@"
+  stage tests tests -n 2 --dist worksteal --ignore=tests/system --ignore=tests/ui --ignore=tests/vm \
+    --ignore=tests/emulated_pi "$@"
   # One window a process, so no workers inside; a window beside busy tests would measure lateness.
   [[ ! -d tests/ui ]] || stage touchscreen tests "$@" tests/ui
   if [[ -n $full && $# -eq 0 ]]; then

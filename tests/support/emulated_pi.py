@@ -238,14 +238,17 @@ class Pi(Machine):
 
     def emulator(self) -> list[str | Path]:
         return [
-            *("qemu-system-aarch64", "-M", "raspi3b", "-accel", "tcg,thread=multi,tb-size=512"),
+            *("qemu-system-aarch64", "-M", "raspi3b", "-accel", "tcg,thread=single,tb-size=512"),
+            # A clock that counts instructions: a slow PC makes the Pi slow and never late. Of its
+            # four processors only one can be used that way.
+            *("-icount", "shift=0,sleep=on", "-global", "bcm2837.enabled-cpus=1"),
             *("-kernel", self._image / "vmlinuz", "-initrd", self._image / "initrd"),
             *("-dtb", self._image / "pi.dtb"),
             # The emulated watchdog restarts the machine as soon as it is armed. RPi.GPIO reaches
             # its registers through /dev/mem, for Debian's kernel has no /dev/gpiomem.
             "-append",
             "console=ttyS1,115200 root=/dev/mmcblk0 rw rootwait panic=-1 iomem=relaxed quiet"
-            " systemd.show_status=0 systemd.watchdog_sec=0",
+            " maxcpus=1 systemd.show_status=0 systemd.watchdog_sec=0",
             *("-drive", f"file={self._card},format=raw,if=sd,cache=writeback"),
             *("-serial", "chardev:agent", "-serial", f"file:{self.console}"),
             *("-trace", f"enable=memory_region_ops_write,file={self._folder}/trace"),

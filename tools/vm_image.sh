@@ -88,6 +88,9 @@ if [[ $name == pi ]]; then
   fdtput -r "$made/pi.dtb" /soc/serial@7e201000/bluetooth
   mkdir -p "$work/disk/boot/firmware"
   printf '# For the firmware, which an emulated Pi has not\narm_64bit=1\n' >"$work/disk/boot/firmware/config.txt"
+  # The emulated watchdog restarts the machine as soon as it is armed, as systemd does for a reboot.
+  mkdir -p "$work/disk/etc/systemd/system.conf.d"
+  printf '[Manager]\nRebootWatchdogSec=off\n' >"$work/disk/etc/systemd/system.conf.d/10-emulated.conf"
   # The guest agent speaks over that serial port; its own unit waits for another.
   cat >"$work/disk/etc/systemd/system/qemu-guest-agent.service" <<'UNIT'
 [Unit]

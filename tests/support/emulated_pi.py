@@ -21,7 +21,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from whole_machine import Machine, sources, write_tree
+from whole_machine import UP_S, Machine, sources, write_tree
 
 STEP, DIRECTION, ENABLE_N, ALIVE = 17, 27, 22, 23
 ENABLE_FEEDBACK_N, END_STOP_N, DRIVER_FAULT_N, STOP_BUTTON_N = 6, 24, 25, 13
@@ -244,8 +244,10 @@ class Pi(Machine):
             *("-icount", "shift=0,sleep=on", "-global", "bcm2837.enabled-cpus=1"),
             *("-kernel", self._image / "vmlinuz", "-initrd", self._image / "initrd"),
             *("-dtb", self._image / "pi.dtb"),
-            # The emulated watchdog restarts the machine as soon as it is armed. RPi.GPIO reaches
-            # its registers through /dev/mem, for Debian's kernel has no /dev/gpiomem.
+            # The emulated watchdog restarts the machine as soon as it is armed, and a restart ends
+            # the emulator: the wires have to be attached anew. RPi.GPIO reaches its registers
+            # through /dev/mem, for Debian's kernel has no /dev/gpiomem.
+            "-no-reboot",
             "-append",
             "console=ttyS1,115200 root=/dev/mmcblk0 rw rootwait panic=-1 iomem=relaxed quiet"
             " maxcpus=1 systemd.show_status=0 systemd.watchdog_sec=0",
@@ -260,6 +262,13 @@ class Pi(Machine):
         self._levels_path.unlink(missing_ok=True)
         super()._power_on()
         self.loom.connect(self._levels_path)
+
+    def reboot(self) -> None:
+        assert self._qemu is not None
+        self.sh("systemctl --no-block reboot", check=False)
+        self._qemu.wait(UP_S)
+        self.cut()
+        self.start()
 
     def cut(self) -> None:
         super().cut()

@@ -36,6 +36,8 @@ _WORDS = {
     ),
 }
 _PROBE_S = 10.0
+# Each question to the agent is a line in the machine's log: a slow machine is kept busy by many.
+_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 
 
 class GuestFailed(AssertionError):
@@ -187,7 +189,7 @@ class Machine:
                 state = self.sh("systemctl is-system-running || true", timeout_s=30.0).out.strip()
                 if state in ("running", "degraded"):
                     return
-            time.sleep(0.2)
+            time.sleep(1.0)
         raise TimeoutError(f"not up within {timeout_s:.0f} s; see {self.console}")
 
     def reboot(self) -> None:
@@ -204,7 +206,7 @@ class Machine:
                 self.wait_up(max(1.0, deadline - time.monotonic()))
                 if self.boot_id() != boot_id:
                     return
-            time.sleep(0.2)
+            time.sleep(1.0)
         raise TimeoutError(f"no other boot within {timeout_s:.0f} s; see {self.console}")
 
     def boot_id(self) -> str:
@@ -301,12 +303,14 @@ class Machine:
     def end(self, number: int, timeout_s: float = 120.0) -> Said:
         """Wait for a script that was begun. Raises TimeoutError."""
         deadline = time.monotonic() + timeout_s
+        pause_s = _PAUSE_S
         while time.monotonic() < deadline:
             found = self._call("guest-exec-status", pid=number)
             if found["exited"]:
                 raw = base64.b64decode(found.get("out-data", ""))
                 return Said(found.get("exitcode", -1), raw.decode("utf-8", "replace"))
-            time.sleep(0.02)
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         raise TimeoutError(f"a script did not end within {timeout_s:.0f} s")
 
     def sh(self, script: str, *, timeout_s: float = 120.0, check: bool = True) -> Said:

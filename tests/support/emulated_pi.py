@@ -169,6 +169,7 @@ class Loom:
             pass
         with self._lock:
             if self._levels is answers:
+                answers.close()
                 self._levels = None
 
     def _take(self, data: bytes) -> None:

@@ -20,10 +20,22 @@ wanted_packages() { # what this machine needs of Debian, one a line
   fi
 }
 
+python_is_older() { # python_is_older VERSION: this machine's Python, or the one that is yet to be brought
+  local version
+  if command -v python3 >/dev/null; then
+    version=$(python3 -c 'import platform; print(platform.python_version())')
+  elif [[ -n $from ]]; then
+    version=$(dpkg-deb -f "$from"/debs/python3_*.deb Version)
+  else
+    version=$(apt-cache policy python3 | sed -n 's/^ *Candidate: //p')
+  fi
+  dpkg --compare-versions "$version" lt "$1"
+}
+
 lock_name() { # where lgpio comes from decides the lock: apt's, or the wheel of an older Python
   if [[ $factory == bench ]] || has_package python3-lgpio || apt_has python3-lgpio; then
     echo machine
-  elif python3 -c 'import sys; sys.exit(sys.version_info >= (3, 13))' 2>/dev/null; then
+  elif python_is_older 3.13; then
     echo machine-lgpio
   else
     fail 3 "lgpio is neither in apt's lists nor, for this Python, on the package index: use Raspberry Pi OS."

@@ -63,6 +63,25 @@ def test_a_dry_run_shows_the_difference_and_changes_nothing(config: Path) -> Non
     assert [path.name for path in config.parent.iterdir()] == ["config.txt"]
 
 
+def test_a_card_without_python_yet_is_told_the_same(config: Path) -> None:
+    none = "python3() { echo 'no Python yet' >&2; return 127; }"
+    example = ROOT / "docs" / "benchpump.example.toml"
+    said = boot(f"{none}\n boot_configure {config} {example}", dry_run="1")
+    assert f"+gpio={OTHERS}=ip,pd" in said.stdout, said.stderr
+    assert said.stdout == configure(config, dry_run="1").stdout
+
+
+def test_pins_that_cannot_be_read_name_the_file_and_change_nothing(
+    config: Path, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("pins = { enable_n = 22 }\n")
+    refused = boot(f"boot_configure {config} {wrong}")
+    assert refused.returncode == 1
+    assert f"{wrong}: a pin is missing in [pins]" in refused.stderr
+    assert config.read_text() == OWN
+
+
 def test_what_a_person_wrote_below_stays_and_the_copy_too(config: Path) -> None:
     configure(config)
     config.write_text(config.read_text() + "dtoverlay=disable-bt\n")

@@ -266,7 +266,7 @@ class Pi(Machine):
 
     def reboot(self) -> None:
         assert self._qemu is not None
-        self.sh("systemctl --no-block reboot", check=False)
+        self.begin("systemctl --no-block reboot")
         self._qemu.wait(UP_S)
         self.cut()
         self.start()

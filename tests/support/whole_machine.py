@@ -195,7 +195,7 @@ class Machine:
     def reboot(self) -> None:
         """Restart it as a person would, and wait until it is up again."""
         before = self.boot_id()
-        self.sh("systemctl --no-block reboot", check=False)
+        self.begin("systemctl --no-block reboot")  # whose end the agent may not live to tell
         self.wait_for_another_boot(before)
 
     def wait_for_another_boot(self, boot_id: str, timeout_s: float = UP_S) -> None:

@@ -56,10 +56,11 @@ def differences(before: list[str], after: list[str]) -> list[str]:
     return sorted([f"- {line}" for line in gone] + [f"+ {line}" for line in come])
 
 
-def but_records(lines: list[str]) -> list[str]:
-    """Leave out what the programs write while they run."""
-    ours = re.compile(r" /var/lib/(benchpump|pump-guard|pump-keeper)(/| |$)")
-    return [line for line in lines if not ours.search(line)]
+def but_records(lines: list[str], *of: str) -> list[str]:
+    """Leave out what the programs ``of`` the pump, or all of them, write while they run."""
+    names = "|".join(of or ("benchpump", "pump-guard", "pump-keeper"))
+    theirs = re.compile(rf" /var/lib/({names})(/| |$)")
+    return [line for line in lines if not theirs.search(line)]
 
 
 def status(machine: Machine) -> Any:

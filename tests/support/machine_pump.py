@@ -38,7 +38,6 @@ printf 'name = "Nothing"\n[[segments]]\nstart = "00:00"\nrate = "0"\n' >/root/da
 pumpctl limits set --max-bolus 25 --hourly 60 --daily 300 --max-basal 5 --min-interval 10
 pumpctl basal import /root/day.toml --use --yes
 pumpctl cartridge load 300
-pumpctl resume
 """
 
 

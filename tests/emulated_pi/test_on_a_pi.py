@@ -132,7 +132,7 @@ def one_unit(pi: Pi) -> None:
     """A bolus of 1 U, as a person gives it: STEP and ENABLE seen from outside, and off again."""
     before, place = pi.loom.steps(), pi.loom.count()
     assert pi.loom.is_high(ENABLE_N)
-    done = pi.json("pumpctl bolus 1 --yes --wait --json")
+    done = pi.json("pumpctl bolus 1 --yes --wait --json", timeout_s=LONG_S)
     until_so(lambda: pi.loom.is_high(ENABLE_N), 10)
     moved = pi.loom.steps() - before
     assert done["programmed_steps"] == done["issued_steps"] == moved == int(STEPS_PER_U)
@@ -196,7 +196,7 @@ def test_f65_whoever_is_killed_stepping_ends_and_enable_goes_off(pi: Pi, victim:
     say(f"{victim} killed: the last step after {last_ms:.0f} ms, ENABLE off after {off_ms:.0f} ms")
     assert off_ms < 1_000
     assert last_ms < 1_000
-    pi.end(client, SLOW_S)
+    pi.end(client, LONG_S)
     up(pi)
     assert status(pi)["state"] == "faulted"
     closed, moved = dose(pi, request), pi.loom.steps() - before
@@ -301,7 +301,7 @@ def test_with_rpigpio_whoever_is_killed_enable_goes_off(pi: Pi, victim: str) -> 
     assert off is not None
     off_ms = (off.at_us - killed_us) / 1_000
     say(f"with rpigpio, {victim} killed: ENABLE off after {off_ms:.0f} ms")
-    pi.end(client, SLOW_S)
+    pi.end(client, LONG_S)
     up(pi)
     assert pi.loom.is_high(ENABLE_N)
 

@@ -320,9 +320,9 @@ class Machine:
             raise GuestFailed(f"status {said.status}: {script}\n{said.out[-4_000:]}")
         return said
 
-    def json(self, script: str) -> Any:
+    def json(self, script: str, *, timeout_s: float = 120.0) -> Any:
         """Run a script and return the JSON that it prints."""
-        return json.loads(self.sh(script).out)
+        return json.loads(self.sh(script, timeout_s=timeout_s).out)
 
 
 class Pc(Machine):

@@ -163,7 +163,7 @@ def test_after_a_reboot_every_service_is_up_by_itself_and_the_self_test_has_pass
     machine.sh(f"{SET_UP} pumpctl resume", timeout_s=300)
     assert status(machine)["state"] == "running"
     self_test_passed(machine)
-    done = machine.json("pumpctl bolus 0.5 --yes --wait --json")
+    done = machine.json("pumpctl bolus 0.5 --yes --wait --json", timeout_s=600)
     truth = bench(machine)
     assert done["certainty"] == "exact"
     assert done["confirmed_steps"] == truth["steps_forward"] == int(0.5 * STEPS_PER_U)
@@ -202,7 +202,7 @@ def test_f65_whoever_is_killed_in_a_bolus_stepping_ends_and_enable_is_off(
     assert seen["off_ms"] is not None
     assert seen["off_ms"] < 1_000
     assert seen["step_ms"] < 1_000
-    machine.end(client)
+    machine.end(client, 600)
     all_up(machine, SERVICES)
     assert status(machine)["state"] == "faulted"
     closed = dose(machine, request)
@@ -213,7 +213,7 @@ def test_a_keeper_that_dies_does_not_touch_delivery(machine: Pc) -> None:
     delivering_again(machine, SERVICES)
     client, _ = begin(machine, "1")
     machine.sh(f"kill -9 {main_pid(machine, 'pump-keeper')}")
-    done = end_bolus(machine, client)
+    done = end_bolus(machine, client, 600)
     assert done["certainty"] == "exact"
     assert done["confirmed_steps"] == int(STEPS_PER_U)
     all_up(machine, SERVICES)
@@ -225,7 +225,7 @@ def test_sr_58_a_pumpd_that_stands_still_is_ended_by_its_watchdog(machine: Pc) -
     pid = main_pid(machine, "pumpd")
     machine.sh(f"kill -STOP {pid}")
     until(machine, f"! kill -0 {pid} 2>/dev/null", 60)
-    machine.end(client)
+    machine.end(client, 600)
     all_up(machine, SERVICES)
     assert main_pid(machine, "pumpd") != pid
     assert (

@@ -76,8 +76,7 @@ def _rpigpio() -> Untyped:
     module = _imported(
         "gpiozero.pins.rpigpio",
         "RPi.GPIO cannot be used",
-        "sudo ./install.sh brings it on a Pi 3, 4 or Zero 2 W; "
-        'a Pi 5 needs pins.factory = "lgpio"',
+        'sudo ./install.sh brings it on a Pi 3, 4 or Zero 2 W; a Pi 5 needs pins.factory = "lgpio"',
     )
     with pin_faults("RPi.GPIO"):
         return module.RPiGPIOFactory()

@@ -2,7 +2,7 @@
 
 The Pi is emulated whole, with Debian 12, and looked at from outside: what its pins did is what the
 emulator's trace says. The tests share one Pi and follow each other. Nothing of time counts here but
-the order of things: two processors of a PC stand for four of a Pi. STEP is not wired back, nor is
+the order of things: its clock counts instructions. STEP is not wired back, nor is
 there a one-shot (``emulated_pi.py`` says why), and the configuration declares both.
 """
 
@@ -47,10 +47,10 @@ SLOW_S = 240.0  # and what is seconds
 WORDS = "--headless --user tester --yes --from /root/prepared"
 CONFIGURATION = "/etc/benchpump/benchpump.toml"
 
-# What this machine is, in a person's words; a Pi on a bench has the first two wired.
+# What this machine is, in a person's words; a Pi on a bench has both wired.
 DECLARED = f"""
 sed -i -e 's/^readback = "required"/readback = "none"/' -e 's/^one_shot = .*/one_shot = "none"/' \\
-  -e 's/^signals = .*/signals = "person"/' {CONFIGURATION}
+  {CONFIGURATION}
 pumpctl check-config {CONFIGURATION}
 """
 

@@ -16,6 +16,7 @@ import re
 import select
 import socket
 import subprocess
+import termios
 import threading
 import time
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ class Loom:
         fcntl.fcntl(self._trace, _F_SETPIPE_SZ, _PIPE_BYTES)
         self._woken, self._wake = os.pipe()
         self._lock = threading.Lock()
+        self._reading = threading.Lock()
         self._levels: socket.socket | None = None
         self._rest = b""
         self._reset()
@@ -98,19 +100,26 @@ class Loom:
 
     def disconnect(self) -> None:
         """Take the wires off: the emulator has ended, and every line rests where it is pulled."""
+        while not self._has_read_all():  # its last edges count
+            time.sleep(0.01)
         with self._lock:
             if self._levels is not None:
                 self._levels.close()
                 self._levels = None
             self._settle(time.time_ns() // 1_000, [0] * _PINS, self._latches)
 
+    def _has_read_all(self) -> bool:
+        with self._reading:
+            unread = fcntl.ioctl(self._trace, termios.FIONREAD, bytes(4))
+        return not any(unread)
+
     def close(self) -> None:
-        """End the thread."""
+        """Take the wires off and end the thread."""
+        self.disconnect()
         with self._lock:
             self._closing = True
         os.write(self._wake, b"x")
         self._thread.join()
-        self.disconnect()
         for handle in (self._trace, self._woken, self._wake):
             os.close(handle)
 
@@ -154,7 +163,7 @@ class Loom:
             if answers in ready:
                 self._drop(answers)
             if self._trace in ready:
-                with contextlib.suppress(BlockingIOError):
+                with self._reading, contextlib.suppress(BlockingIOError):
                     self._take(os.read(self._trace, _PIPE_BYTES))
 
     def _drop(self, answers: socket.socket | None) -> None:

@@ -40,7 +40,10 @@ def failed_if_not_run(report: Report, config: pytest.Config) -> Report:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    return failed_if_not_run((yield), item.config)
+    report = failed_if_not_run((yield), item.config)
+    if report.failed and item.config.getoption("capture") == "no":
+        print(report.longreprtext, flush=True)  # the run is watched, and its end may be hours away
+    return report
 
 
 @pytest.hookimpl(wrapper=True)

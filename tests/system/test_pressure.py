@@ -98,7 +98,7 @@ def test_f11_a_bolus_goes_on_where_no_new_client_finds_a_descriptor(demo: Runnin
     with demo.pump() as pump:
         dose = pump.lookup(request_id)
     assert dose is not None
-    assert (dose.outcome, dose.certainty) == ("done", "exact")
+    assert (dose.outcome, dose.certainty) == ("done", "exact"), dose
     assert demo.pid("pumpd") == pid
     demo.bounds_hold()
 
@@ -116,7 +116,7 @@ def test_f29_a_backup_in_mid_bolus_is_whole_and_changes_no_step(demo: RunningDem
     with demo.pump() as pump:
         dose = pump.lookup(request_id)
     assert dose is not None
-    assert (dose.outcome, dose.certainty) == ("done", "exact")
+    assert (dose.outcome, dose.certainty) == ("done", "exact"), dose
     assert verify(made[-1]).ok
     demo.never_bursts()
     demo.bounds_hold()

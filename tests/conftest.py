@@ -4,6 +4,7 @@ A test that cannot run here calls ``pytest.skip("NOT RUN: why, and what would le
 tests are listed at the end, and ``--fail-not-run`` (part of ``test --full``) makes them failures.
 """
 
+import sys
 import threading
 from collections.abc import Generator, Iterator
 from typing import TypeVar
@@ -42,7 +43,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = failed_if_not_run((yield), item.config)
     if report.failed and item.config.getoption("capture") == "no":
-        print(report.longreprtext, flush=True)  # the run is watched, and its end may be hours away
+        sys.stdout.write(f"\n{report.longreprtext}\n")  # it is watched; its end may be hours away
+        sys.stdout.flush()
     return report
 
 

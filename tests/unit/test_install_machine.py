@@ -105,6 +105,15 @@ def test_uninstalled_it_is_byte_for_byte_what_it_was(config: Path, own: str) -> 
     assert ("config.txt.before-benchpump" in left) == (ended != own)
 
 
+@pytest.mark.parametrize("mode", [0o644, 0o755])
+def test_who_may_read_it_stays_as_it_was(config: Path, mode: int) -> None:
+    config.chmod(mode)
+    configure(config)
+    assert config.stat().st_mode & 0o777 == mode
+    boot(f"boot_restore {config}")
+    assert config.stat().st_mode & 0o777 == mode
+
+
 def test_half_a_block_is_left_to_a_person(config: Path) -> None:
     config.write_text(OWN + "# BEGIN benchpump\n")
     done = configure(config)

@@ -64,7 +64,7 @@ boot_configure() { # boot_configure CONFIG_TXT CONFIGURATION
       step "Keep a copy: $file.before-benchpump"
       run cp -p "$file" "$file.before-benchpump"
     fi
-    put "$file" 755 <"$fresh"
+    put "$file" "$(stat -c %a "$file")" <"$fresh"
     reboot_needed=1
   fi
   rm -f "$fresh"
@@ -75,7 +75,7 @@ boot_restore() { # boot_restore CONFIG_TXT
   grep -qxF "$boot_begin" "$file" || return 0
   fresh=$(mktemp)
   boot_without "$file" >"$fresh"
-  put "$file" 755 <"$fresh"
+  put "$file" "$(stat -c %a "$file")" <"$fresh"
   rm -f "$fresh"
   reboot_needed=1
   if [[ -e $file.before-benchpump ]] && { [[ -n $dry_run ]] || cmp -s "$file" "$file.before-benchpump"; }; then

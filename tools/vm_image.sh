@@ -3,18 +3,21 @@
 # and a folder as `./install.sh prepare` makes it on such a machine. Made of packages, as root, and kept
 # for two weeks; printed is where.
 #
-#   tools/vm_image.sh bookworm|trixie     a computer as most are (amd64)
+#   tools/vm_image.sh bookworm|trixie     a computer as most are (amd64), without a touchscreen
+#   tools/vm_image.sh kiosk               the same with Debian 13 and all that the touchscreen needs
 #   tools/vm_image.sh pi                  the card of a Raspberry Pi 3B, with Debian 12 (arm64)
 set -Eeuo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 # shellcheck source=tools/bare.sh
 . "$root/tools/bare.sh"
-name=${1:?bookworm, trixie or pi?}
-suite=$name architecture=amd64 disk=vda
+name=${1:?bookworm, trixie, kiosk or pi?}
+suite=$name bare=$name architecture=amd64 disk=vda
+how=(--bench --headless)
 case $name in
   bookworm | trixie) ;;
+  kiosk) suite=trixie bare=trixie how=(--bench) ;;
   pi) suite=bookworm architecture=arm64 disk=mmcblk0 ;;
-  *) printf 'vm_image.sh: %s is none of bookworm, trixie and pi\n' "$name" >&2 && exit 2 ;;
+  *) printf 'vm_image.sh: %s is none of bookworm, trixie, kiosk and pi\n' "$name" >&2 && exit 2 ;;
 esac
 store=${XDG_CACHE_HOME:-$HOME/.cache}/benchpump/vm
 # The packages of a small server: no Python, which the installation brings.
@@ -61,7 +64,7 @@ need_its_processor() {
   [[ -e $known/qemu-aarch64 ]] || cat "$rule" >"$known/register"
 }
 
-archive=$store/$name.tar
+archive=$store/$bare.tar
 if [[ -z $(find "$archive" -mtime -14 2>/dev/null) ]]; then
   need_mmdebstrap
   mapfile -t settings < <(mmdebstrap_settings)
@@ -126,7 +129,7 @@ if [[ $name == pi ]]; then
     mv "$work/system/root/$factory" "$work/prepared/$factory"
   done
 else
-  enter "$work/system" root benchpump/install.sh prepare /root/prepared --bench --headless >&2
+  enter "$work/system" root benchpump/install.sh prepare /root/prepared "${how[@]}" >&2
   mv "$work"/system/root/prepared/* "$work/prepared"
 fi
 leave_systems

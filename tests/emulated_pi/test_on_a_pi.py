@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import pytest
 from emulated_pi import ALIVE, ENABLE_N, MARK, STEP, Edge, Pi
 from machine_pump import (
+    CUT_WITHIN_S,
     INSTALL,
     LEASE_STEPS,
     SET_UP,
@@ -28,6 +29,7 @@ from machine_pump import (
     dose,
     listed,
     main_pid,
+    memory_kib,
     pid_of,
     release,
     say,
@@ -208,16 +210,7 @@ def test_f65_whoever_is_killed_stepping_ends_and_enable_goes_off(pi: Pi, victim:
 
 def test_the_programs_together_leave_the_pi_its_memory(pi: Pi) -> None:
     resumed(pi)
-    total = 0
-    for unit in SERVICES:
-        group = f"/sys/fs/cgroup/system.slice/{unit}.service/cgroup.procs"
-        pids = pi.sh(f"cat {group}").out.split()
-        for pid in pids:
-            pss = int(pi.sh(f"sed -n 's/^Pss: *//p' /proc/{pid}/smaps_rollup").out.split()[0])
-            total += pss
-            say(f"{unit}, process {pid}: {pss / 1024:.1f} MiB (Pss)")
-    say(f"together {total / 1024:.1f} MiB")
-    assert 0 < total < 400 * 1024
+    assert 0 < memory_kib(pi, SERVICES) < 400 * 1024
 
 
 # ------------------------------------------------------------------ upgrade and roll back
@@ -251,7 +244,7 @@ def test_f17_power_cuts_in_the_middle_of_a_bolus_lose_no_bound_and_resume_nothin
         resumed(pi)
         before = pi.loom.steps()
         _, request = begin(pi)
-        time.sleep(dice.uniform(0.1, 8))
+        time.sleep(dice.uniform(0.1, CUT_WITHIN_S))
         pi.cut()
         moved = pi.loom.steps() - before
         assert moved > 0

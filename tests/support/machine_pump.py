@@ -15,8 +15,10 @@ from whole_machine import GuestFailed, Machine
 
 INSTALL = "/root/benchpump/install.sh"
 LEASE_STEPS = 28
+PREPARED = "/mnt/prepared"  # on a PC, where it is a disk of its own
 STEPS_PER_U = 3_200 * 1_000_000 / 5_890_141
 BETWEEN_BOLUSES_S = 30  # the limit of the pump is 10, and an emulated clock is slow
+CUT_WITHIN_S = 60  # a bolus of 2 U takes 80 s where the clock is not slow
 _LOOK_S = 1.0  # each look costs the machine a process
 
 # Everything on the disk but what a running system writes by itself; of files the content as well.
@@ -43,6 +45,26 @@ pumpctl cartridge load 300
 
 def say(text: str) -> None:
     sys.stdout.write(f"\n{text}\n")
+    sys.stdout.flush()
+
+
+def unpack(machine: Machine) -> None:
+    """Bring a PC its prepared folder, and the sources to where a person has them."""
+    machine.sh(
+        f"mkdir -p {PREPARED} /mnt/sources; mount -o ro /dev/vdb {PREPARED};"
+        " mount -o ro /dev/vdc /mnt/sources; cp -a /mnt/sources /root/benchpump;"
+        " umount /mnt/sources"
+    )
+
+
+def mount_again(machine: Machine) -> None:
+    """After a start: bring the prepared folder back."""
+    machine.sh(f"mountpoint -q {PREPARED} || mount -o ro /dev/vdb {PREPARED}")
+
+
+def bench(machine: Machine) -> Any:
+    """Return what the simulated bench of a PC knows: what really moved."""
+    return machine.json("pumpctl bench status --json")
 
 
 def listed(machine: Machine) -> list[str]:
@@ -159,6 +181,19 @@ def pid_of(machine: Machine, victim: str) -> int:
     if victim == "pumpd":
         return pumpd
     return int(machine.sh(f"pgrep -P {pumpd} -f appliance.stepper").out)
+
+
+def memory_kib(machine: Machine, services: Sequence[str]) -> int:
+    """Say what each process of the services has of the memory (Pss); return it all together."""
+    total = 0
+    for unit in services:
+        group = f"/sys/fs/cgroup/system.slice/{unit}.service/cgroup.procs"
+        for pid in machine.sh(f"cat {group}").out.split():
+            pss = machine.sh(f"sed -n 's/^Pss: *//p' /proc/{pid}/smaps_rollup").out.split()[0]
+            say(f"{unit}, process {pid}: {int(pss) / 1024:.1f} MiB (Pss)")
+            total += int(pss)
+    say(f"together {total / 1024:.1f} MiB")
+    return total
 
 
 def change_sources(machine: Machine, version: str) -> None:

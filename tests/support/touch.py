@@ -311,4 +311,40 @@ def kiosk_on(
         frames(2)
 
 
-__all__ = ["Clock", "Finger", "Flood", "Hands", "HoldButton", "Text", "frames", "kiosk_on"]
+def places_of_a_bolus(snapshot: Snapshot, folder: Path) -> dict[str, tuple[float, float]]:
+    """Return where the buttons lie, from the upper left: the way from home to a bolus and back.
+
+    They are seen on a kiosk of the 7-inch panel, whose pump is as ``snapshot`` says; ``folder`` is
+    an empty one.
+    """
+    found: dict[str, tuple[float, float]] = {}
+
+    def note(hands: Hands, name: str, widget: Widget) -> None:
+        x_px, y_px = widget.to_window(*widget.center)
+        found[name] = (x_px, hands.kiosk.panel.height_px - y_px)
+
+    with TIME.held(), kiosk_on(Places(folder, folder), start=False) as hands:
+        hands.hear(snapshot)
+        frames(3)
+        note(hands, "bolus", hands.button("bolus"))
+        hands.kiosk.go("bolus")
+        frames(3)
+        for key in (*"0123456789.", "review", "home"):
+            note(hands, key, hands.button(key))
+        hands.kiosk.go("review", amount_uu=450_000)
+        frames(3)
+        note(hands, "hold", hands.button("Hold to deliver"))
+    return found
+
+
+__all__ = [
+    "Clock",
+    "Finger",
+    "Flood",
+    "Hands",
+    "HoldButton",
+    "Text",
+    "frames",
+    "kiosk_on",
+    "places_of_a_bolus",
+]

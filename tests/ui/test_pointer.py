@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 from demo_harness import RunningDemo, wait_for
-from kivy.uix.widget import Widget
 from real_display import RealDisplay, touchscreen_in_a_window
-from touch import TIME, Hands, frames, kiosk_on
+from touch import places_of_a_bolus
 
-from appliance.client import Dose, Places
+from appliance.client import Dose
 
 KEYS = ["Escape", "F1", "F11", "F12", "Return", "Tab", "space", "BackSpace", "Menu", "Super_L"]
 KEYS += [
@@ -34,32 +33,10 @@ KEYS += [
 HELD = ["", "ctrl+", "alt+", "shift+", "super+", "ctrl+alt+", "ctrl+shift+", "alt+shift+"]
 
 
-def places_of(demo: RunningDemo, tmp_path: Path) -> dict[str, tuple[float, float]]:
-    """Where the buttons lie, seen on a kiosk of the same panel."""
-    found: dict[str, tuple[float, float]] = {}
-
-    def note(hands: Hands, name: str, widget: Widget) -> None:
-        x_px, y_px = widget.to_window(*widget.center)
-        found[name] = (x_px, hands.kiosk.panel.height_px - y_px)
-
-    with TIME.held(), kiosk_on(Places(tmp_path, tmp_path), start=False) as hands:
-        hands.hear(demo.status())
-        frames(3)
-        note(hands, "bolus", hands.button("bolus"))
-        hands.kiosk.go("bolus")
-        frames(3)
-        for key in ("0", ".", "4", "5", "review", "home"):
-            note(hands, key, hands.button(key))
-        hands.kiosk.go("review", amount_uu=450_000)
-        frames(3)
-        note(hands, "hold", hands.button("Hold to deliver"))
-    return found
-
-
 def test_a_bolus_by_a_real_pointer_and_no_key_that_leads_out(
     rested: RunningDemo, tmp_path: Path
 ) -> None:
-    at = places_of(rested, tmp_path)
+    at = places_of_a_bolus(rested.status(), tmp_path)
     with touchscreen_in_a_window(rested.folder, tmp_path) as (display, _pid):
         seen = display.shows("home")
         tried = press_every_key(display)
@@ -87,7 +64,7 @@ def test_a_bolus_by_a_real_pointer_and_no_key_that_leads_out(
 def test_f14_a_screen_that_is_killed_in_mid_bolus_takes_the_bolus_with_it(
     rested: RunningDemo, tmp_path: Path
 ) -> None:
-    at = places_of(rested, tmp_path)
+    at = places_of_a_bolus(rested.status(), tmp_path)
     with touchscreen_in_a_window(rested.folder, tmp_path) as (display, pid):
         walk(display, at, "4")
         display.move(*at["hold"])

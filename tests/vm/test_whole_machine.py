@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 from machine_pump import (
+    CUT_WITHIN_S,
     INSTALL,
     LEASE_STEPS,
+    PREPARED,
     SET_UP,
     STEPS_PER_U,
     all_up,
     begin_bolus,
+    bench,
     but_records,
     change_sources,
     delivering_again,
@@ -25,11 +28,13 @@ from machine_pump import (
     end_bolus,
     listed,
     main_pid,
+    mount_again,
     pid_of,
     release,
     say,
     self_test_passed,
     status,
+    unpack,
     until,
     until_so,
     verified,
@@ -40,9 +45,10 @@ pytestmark = [pytest.mark.vm, pytest.mark.timeout(7_200)]
 
 SUITES = ("bookworm", "trixie")
 CUTS = 10  # in each suite
-UPGRADE_CUTS = 1  # what a disk holds after it; tests/unit/test_upgrade.py ends one before any command
+UPGRADE_CUTS = (
+    1  # what a disk holds after it; tests/unit/test_upgrade.py ends one before any command
+)
 SERVICES = ("bench-sim", "pump-guard", "pumpd", "pump-keeper")
-PREPARED = "/mnt/prepared"
 WORDS = f"--bench --headless --user tester --yes --from {PREPARED}"
 
 # In the guest: a line every 20 ms with what really moved, and whether ENABLE is on.
@@ -104,18 +110,10 @@ def machine(
     try:
         made.start()
         say(f"{made.name} under {made.accelerator}, console {made.console}")
-        made.sh(
-            f"mkdir -p {PREPARED} /mnt/sources; mount -o ro /dev/vdb {PREPARED};"
-            " mount -o ro /dev/vdc /mnt/sources; cp -a /mnt/sources /root/benchpump;"
-            " umount /mnt/sources"
-        )
+        unpack(made)
         yield made
     finally:
         made.cut()
-
-
-def mount_again(machine: Pc) -> None:
-    machine.sh(f"mountpoint -q {PREPARED} || mount -o ro /dev/vdb {PREPARED}")
 
 
 def python(machine: Pc, text: str, **values: object) -> Any:
@@ -123,10 +121,6 @@ def python(machine: Pc, text: str, **values: object) -> Any:
     head = "".join(f"{name} = {value!r}\n" for name, value in values.items())
     machine.sh(f"cat >/tmp/script.py <<'PYTHON'\n{head}{text}\nPYTHON")
     return machine.json("cd / && /opt/benchpump/current/venv/bin/python -P /tmp/script.py")
-
-
-def bench(machine: Pc) -> Any:
-    return machine.json("pumpctl bench status --json")
 
 
 def begin(machine: Pc, amount: str = "2") -> tuple[int, str]:
@@ -359,7 +353,7 @@ def test_f17_power_cuts_in_the_middle_of_a_bolus_lose_no_bound_and_resume_nothin
         machine.begin("cd / && exec /opt/benchpump/current/venv/bin/python -P /tmp/oracle.py")
         before = bench(machine)["steps_forward"]
         _, request = begin(machine)
-        time.sleep(dice.uniform(0.1, 8))
+        time.sleep(dice.uniform(0.1, CUT_WITHIN_S))
         machine.cut()
         seen = [line.split() for line in machine.oracle() if line.startswith(mark)]
         moved = int(seen[-1][1]) - before

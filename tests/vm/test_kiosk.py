@@ -221,4 +221,6 @@ def test_a_touchscreen_that_is_killed_comes_back_and_delivery_goes_on(
 def test_uninstalled_with_its_records_it_leaves_no_file_and_no_user(machine: KioskPc) -> None:
     machine.sh("pumpctl suspend")
     machine.sh(f"{INSTALL} uninstall --records --yes", timeout_s=600)
-    assert differences(machine.before, listed(machine)) == []
+    left = differences(machine.before, listed(machine))
+    # Debian makes the kernel's first disk anew when packages come and go.
+    assert [line for line in left if " /boot/initrd.img-" not in line] == []

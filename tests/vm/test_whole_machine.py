@@ -262,6 +262,7 @@ def test_the_hardware_watchdog_restarts_a_machine_that_stands_still(machine: Pc)
     # kernel that spins would be no other case, but a counted clock hardly moves in such a spin.
     machine.begin("sync; kill -ABRT 1")
     machine.wait_for_another_boot(before)
+    machine.sh("rm -f /core")  # of the first process
     mount_again(machine)
     all_up(machine, SERVICES)
 

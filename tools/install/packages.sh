@@ -92,6 +92,9 @@ remove_packages() { # what was brought, but for what something else has come to 
   fi
   step "Remove the packages that were brought: ${ours[*]}"
   DEBIAN_FRONTEND=noninteractive run apt-get purge -y -qq "${ours[@]}"
+  if [[ " ${ours[*]} " == *' udisks2 '* && -d /var/lib/udisks2 ]]; then # which its own purge leaves behind
+    run rmdir --ignore-fail-on-non-empty /var/lib/udisks2
+  fi
 }
 
 # --- A folder for a machine without a network -----------------------------------------------------

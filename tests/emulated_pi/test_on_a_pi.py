@@ -305,7 +305,7 @@ def test_uninstalled_with_its_records_it_leaves_no_file_and_no_user(pi: Pi) -> N
     up(pi)
     pi.sh("pumpctl suspend", check=False)
     pi.sh(
-        "rm -r /etc/systemd/system/pumpd.service.d /etc/systemd/system/pump-guard.service.d"
+        "rm -rf /etc/systemd/system/pumpd.service.d /etc/systemd/system/pump-guard.service.d"
         " /etc/udev/rules.d/98-all-memory.rules"
     )
     pi.sh(f"{INSTALL} uninstall --records --yes", timeout_s=LONG_S)

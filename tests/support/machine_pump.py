@@ -8,10 +8,13 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
-from whole_machine import GuestFailed, Machine
+import pytest
+from whole_machine import GuestFailed, Machine, Pc, lacking
+
+AnyPc = TypeVar("AnyPc", bound=Pc)
 
 INSTALL = "/root/benchpump/install.sh"
 LEASE_STEPS = 28
@@ -48,13 +51,24 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def unpack(machine: Machine) -> None:
-    """Bring a PC its prepared folder, and the sources to where a person has them."""
-    machine.sh(
-        f"mkdir -p {PREPARED} /mnt/sources; mount -o ro /dev/vdb {PREPARED};"
-        " mount -o ro /dev/vdc /mnt/sources; cp -a /mnt/sources /root/benchpump;"
-        " umount /mnt/sources"
-    )
+@contextlib.contextmanager
+def unpacked(make: Callable[[], AnyPc]) -> Iterator[AnyPc]:
+    """Start a PC that has its prepared folder, and the sources where a person has them."""
+    lack = lacking("--vm", ("qemu-system-x86_64", "qemu-system-x86"))
+    if lack:
+        pytest.skip(f"NOT RUN: {lack}")
+    made = make()
+    try:
+        made.start()
+        say(f"{made.name} under {made.accelerator}, console {made.console}")
+        made.sh(
+            f"mkdir -p {PREPARED} /mnt/sources; mount -o ro /dev/vdb {PREPARED};"
+            " mount -o ro /dev/vdc /mnt/sources; cp -a /mnt/sources /root/benchpump;"
+            " umount /mnt/sources"
+        )
+        yield made
+    finally:
+        made.cut()
 
 
 def mount_again(machine: Machine) -> None:

@@ -26,12 +26,12 @@ from machine_pump import (
     memory_kib,
     say,
     status,
-    unpack,
+    unpacked,
     until,
     until_so,
 )
 from PIL import Image, ImageChops
-from whole_machine import KioskPc, lacking
+from whole_machine import KioskPc
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(7_200)]
 
@@ -77,6 +77,7 @@ class Screen:
     """What a person in front of it sees and touches."""
 
     def __init__(self, machine: KioskPc, folder: Path) -> None:
+        """``folder`` gets its pictures."""
         from touch import places_of_a_bolus  # it opens a window
         from ui_desk import snapshot_of
 
@@ -94,6 +95,7 @@ class Screen:
         until_so(lambda: is_drawn(self.look()), 300)
 
     def look(self) -> Image.Image:
+        """Return what is shown now; it is kept as well, for a person to look at."""
         self._looks += 1
         path = self._folder / f"{self._looks:03}.png"
         self._machine.picture(path)
@@ -113,18 +115,22 @@ class Screen:
         return seen
 
     def down(self, name: str) -> None:
-        x_px, y_px = self._places[name]
-        self._machine.sh(f"echo {x_px:.0f} {y_px:.0f} >/run/finger")
+        """Have the finger come down on a button, and stay."""
+        self._machine.sh(f"echo {self._at(name)} >/run/finger")
 
     def up(self) -> None:
+        """Have it leave."""
         self._machine.sh("echo up >/run/finger")
 
     def tap(self, name: str) -> None:
-        """Touch and let go, in one go: the guest's clock decides how long that is."""
-        x_px, y_px = self._places[name]
+        """Touch and let go; how long that is, the machine's own clock decides."""
         self._machine.sh(
-            f"echo {x_px:.0f} {y_px:.0f} >/run/finger; sleep 0.15; echo up >/run/finger; sleep 0.3"
+            f"echo {self._at(name)} >/run/finger; sleep 0.15; echo up >/run/finger; sleep 0.3"
         )
+
+    def _at(self, name: str) -> str:
+        x_px, y_px = self._places[name]
+        return f"{x_px:.0f} {y_px:.0f}"
 
 
 def is_drawn(picture: Image.Image) -> bool:
@@ -144,17 +150,8 @@ def changed_part(one: Image.Image, other: Image.Image) -> float:
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KioskPc]:
-    lack = lacking("--vm", ("qemu-system-x86_64", "qemu-system-x86"))
-    if lack:
-        pytest.skip(f"NOT RUN: {lack}")
-    made = KioskPc(tmp_path_factory.mktemp("kiosk"))
-    try:
-        made.start()
-        say(f"the touchscreen under {made.accelerator}, console {made.console}")
-        unpack(made)
+    with unpacked(lambda: KioskPc(tmp_path_factory.mktemp("kiosk"))) as made:
         yield made
-    finally:
-        made.cut()
 
 
 @pytest.fixture(scope="module")

@@ -368,9 +368,16 @@ def test_f17_power_cuts_in_the_middle_of_a_bolus_lose_no_bound_and_resume_nothin
 # ------------------------------------------------------------------ uninstall
 
 
+def rests(machine: Pc) -> None:
+    """Have nothing delivered, whatever ran before: the installer takes no running pump away."""
+    if status(machine)["state"] == "running":
+        machine.sh("pumpctl suspend")
+
+
 def test_uninstalled_it_leaves_the_records_alone_and_takes_them_up_again(machine: Pc) -> None:
     all_up(machine, SERVICES)
     mount_again(machine)
+    rests(machine)
     confirmed = verified(machine)["confirmed_steps"]
     machine.sh(f"{INSTALL} uninstall --yes", timeout_s=300)
     left = differences(machine.before, listed(machine))
@@ -382,6 +389,7 @@ def test_uninstalled_it_leaves_the_records_alone_and_takes_them_up_again(machine
 
 
 def test_uninstalled_with_its_records_it_leaves_no_file_and_no_user(machine: Pc) -> None:
+    rests(machine)
     machine.sh(f"{INSTALL} uninstall --records --yes", timeout_s=300)
     assert differences(machine.before, listed(machine)) == []
     with pytest.raises(GuestFailed):

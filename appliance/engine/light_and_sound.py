@@ -2,8 +2,9 @@
 
 The guard drives lamps and buzzer. Where a machine feeds back what draws current, this desk compares
 it with what the guard was told to show: a channel that stays dark or silent is an alarm on the
-others, and no new bolus begins (SR-54). Where a person has to look, the first bolus after a start
-waits for that (SR-53). Sounds, and so every time here, run on real time.
+others, and no new bolus begins (SR-54). A check that was not looked at all the time proves nothing
+against a channel, and is played again (SR-56). Where a person has to look, the first bolus after a
+start waits for that (SR-53). Sounds, and so every time here, run on real time.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ CHECK_NS = 4_000 * NS_PER_MS
 _CONFIRM_NS = 120 * NS_PER_S
 _AGAIN_NS = 24 * NS_PER_H
 _GUARD_FRESH_NS = 500 * NS_PER_MS
+_LOOKED_AT_NS = 200 * NS_PER_MS
+"""Readings of a check that are no farther apart meet every lamp of it and every pulse."""
+_PLAYED_IN_A_ROW = 3
+"""So often a check is played where none was looked at all the time: the last one counts."""
 _SOUND_NS = {
     Priority.HIGH: 13 * NS_PER_S,
     Priority.MEDIUM: 23 * NS_PER_S,
@@ -79,6 +84,9 @@ class LightAndSoundDesk(Desk):
         self._check_since_ns: int | None = None
         self._checked_ns: int | None = None
         self._seen = 0
+        self._read_ns = 0
+        self._unwatched = False
+        self._played = 0
         self._watched: dict[int, _Watched] = {}
         self._shown_since_ns = -1
         self._next_check_ns: int | None = None
@@ -144,6 +152,10 @@ class LightAndSoundDesk(Desk):
     def _confirm(self, asked: Asked) -> None:
         seen, how = asked.params["seen"], asked.params["how"]
         checked_ns = self._checked_ns
+        if self._check_since_ns is not None:
+            text = "the check is being played: look and listen to its end, then confirm"
+            self._refuse(asked, [Reason("no_check", text)])
+            return
         age_ns = None if checked_ns is None else self._c.now_ns - checked_ns
         if age_ns is None or age_ns > self._real(_CONFIRM_NS):
             text = "no check was played in the last 120 s: pumpctl check-signals"
@@ -167,8 +179,8 @@ class LightAndSoundDesk(Desk):
     # ------------------------------------------------------------------ the check
 
     def _begin(self) -> None:
-        self._seen = 0
-        self._check_since_ns = self._c.now_ns
+        self._seen, self._unwatched = 0, False
+        self._check_since_ns = self._read_ns = self._c.now_ns
         self._c.add(ToGuard(SignalCheck()))
 
     def tend(self) -> None:
@@ -176,7 +188,8 @@ class LightAndSoundDesk(Desk):
         now_ns = self._c.now_ns
         if self._check_since_ns is not None:
             if self._alarms.shown.priority:
-                self._check_since_ns = None  # the alarm is shown instead
+                # The alarm is shown instead, and the check when that is over.
+                self._check_since_ns, self._next_check_ns = None, now_ns
             elif now_ns - self._check_since_ns >= self._real(CHECK_NS):
                 self._check_since_ns, self._checked_ns = None, now_ns
                 self._judge_check()
@@ -190,13 +203,25 @@ class LightAndSoundDesk(Desk):
     def _judge_check(self) -> None:
         if not self._has_feedback:
             return
+        self._note_gap()
         missing = self._missing()
+        self._played += 1
+        if missing and self._unwatched and self._played < _PLAYED_IN_A_ROW:
+            self._next_check_ns = self._c.now_ns
+            return
+        self._played = 0
         body = {"event": "checked", "missing": missing, "by": "feedback"}
         self._c.write([self._c.entry("signals", body)])
         if missing:
             self._lost(missing)
         elif not self._by_person or self.confirmed:
             self._alarms.clear(AlarmCode.CHANNEL_LOST)
+
+    def _note_gap(self) -> None:
+        """Note where the last reading is so old that a lamp or a pulse may have gone unseen."""
+        now_ns = self._c.now_ns
+        self._unwatched |= now_ns - self._read_ns > self._real(_LOOKED_AT_NS)
+        self._read_ns = now_ns
 
     def _missing(self) -> str:
         if not self._has_feedback:
@@ -217,9 +242,10 @@ class LightAndSoundDesk(Desk):
         """Take one reading of what draws current now."""
         self._has_feedback = True
         self._seen |= flags
+        self._note_gap()
         silent_ns = self._guard_silent_ns()
         if silent_ns is None or silent_ns > self._real(_GUARD_FRESH_NS):
-            self._watched = {}  # a guard that is gone is an alarm of its own
+            self._watched, self._unwatched = {}, True  # a guard that is gone is an alarm of its own
             return
         shown = self._alarms.shown
         if self._alarms.shown_since_ns != self._shown_since_ns:

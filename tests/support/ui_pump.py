@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
 from demo_harness import RunningDemo, running_demo, wait_for
 
 from appliance.client import NoPump, OutcomeUnknown, PumpFailed, Refused, new_request_id
@@ -24,9 +25,10 @@ def a_demo(folder: Path) -> Iterator[RunningDemo]:
 def put_right(demo: RunningDemo) -> None:
     """Take away every fault, answer every alarm, end a bolus, and have the pump deliver."""
     demo.bench("clear", name="all")
+    last: list[object] = []
 
     def ready() -> bool:
-        with suppress(NoPump, OutcomeUnknown, PumpFailed, Refused), demo.pump() as pump:
+        with told(last), demo.pump() as pump:
             if pump.status().bolus is not None:
                 pump.stop("bolus")
             pump.acknowledge(None)
@@ -34,7 +36,23 @@ def put_right(demo: RunningDemo) -> None:
                 pump.rearm()  # tests of faults are alarm after alarm
             if pump.status().state == "running" or pump.resume() == "running":
                 # Two boluses keep their distance: what is begun now is not refused for that.
-                return pump.review(new_request_id(), 110_000).token is not None
+                against = pump.review(new_request_id(), 110_000).reasons
+                last[:] = against
+                return not against
         return False
 
-    wait_for(ready, "the pump delivers", 40)
+    try:
+        wait_for(ready, "the pump delivers", 40)
+    except pytest.fail.Exception as late:
+        pytest.fail(f"{late}; it said last: {last}")
+
+
+@contextmanager
+def told(last: list[object]) -> Iterator[None]:
+    """Keep in ``last`` what the pump had against a request, instead of a failure."""
+    try:
+        yield
+    except (NoPump, OutcomeUnknown, PumpFailed) as failed:
+        last[:] = [failed]
+    except Refused as refused:
+        last[:] = refused.reasons

@@ -448,6 +448,62 @@ def test_sr_56_a_computer_that_stood_still_is_no_dead_buzzer() -> None:
     assert room.standing() == ["Occlusion"]
 
 
+def checks(room: Signals) -> int:
+    return len([one for _, one in room.sent if isinstance(one, SignalCheck)])
+
+
+def test_sr_56_a_check_that_a_standing_computer_did_not_see_is_played_again() -> None:
+    room = Signals(signals="feedback")
+    room.watch(1)
+    room.run(1.6, 1.6)  # no reading, while the cyan lamp alone shines
+    room.watch(2)
+    assert checks(room) == 2
+    assert room.standing() == []
+    room.watch(4)
+    assert checks(room) == 2
+    assert room.standing() == []
+    said = [row.entry.body for row in room.ledger.rows() if row.entry.kind == "signals"]
+    assert [body["missing"] for body in said] == [""]
+
+
+def test_sr_54_a_dead_channel_is_found_where_no_check_is_seen_throughout() -> None:
+    room = Signals(signals="feedback")
+    room.dead = 8
+    for _ in range(6):
+        room.watch(1)
+        room.run(1.6, 1.6)
+        room.watch(2)
+    assert checks(room) == 3
+    assert room.standing() == ["Light or sound is lost"]
+
+
+def test_sr_54_a_check_that_an_alarm_took_the_lamps_from_is_played_after_it() -> None:
+    room = Signals(signals="feedback")
+    room.dead = 8
+    room.watch(1)
+    room.alarms.raise_(AlarmCode.VERY_LOW_RESERVOIR, "look")
+    room.watch(6)
+    assert checks(room) == 1
+    room.alarms.clear(AlarmCode.VERY_LOW_RESERVOIR)
+    room.acknowledge()
+    room.watch(6)
+    assert checks(room) == 2
+    assert room.standing() == ["Light or sound is lost"]
+
+
+def test_sr_54_a_check_that_is_played_again_is_confirmed_after_its_end() -> None:
+    room = Signals(signals="person")
+    room.watch(6)  # there is feedback: the machine has had its own
+    room.ask("signals.check")
+    room.watch(1)
+    room.run(1.6, 1.6)
+    room.watch(2)
+    refused = room.ask("signals.confirm", seen=True, how="person")["refused"]
+    assert refused == ["the check is being played: look and listen to its end, then confirm"]
+    room.watch(4)
+    assert room.ask("signals.confirm", seen=True, how="person") == {"confirmed": True}
+
+
 def test_every_alarm_says_what_to_do_and_the_most_urgent_is_shown() -> None:
     room = Room()
     for code in AlarmCode:

@@ -61,20 +61,27 @@ class Drawing(Widget):
         tone: str = "muted",
         size_px: float | None = None,
         halign: float = 0.5,
-    ) -> None:
-        """Write words with their middle (or left 0, right 1) at a place, inside the widget."""
+        until_px: float = float("inf"),
+    ) -> float | None:
+        """Write words with their middle (or left 0, right 1) at a place, inside the widget.
+
+        Returns where they begin; None, and nothing written, where they reach past ``until_px``.
+        """
         label = CoreLabel(
             text=words, font_size=size_px or theme.caption * 0.9, font_name=theme.regular
         )
         label.refresh()
         width, height = label.texture.size
-        left = min(max(self.x, x_px - width * halign), self.right - width)
+        left = float(min(max(self.x, x_px - width * halign), self.right - width))
+        if left + width > until_px:
+            return None
         Color(*theme.colour(tone))
         Rectangle(
             texture=label.texture,
             pos=(round(left), round(y_px - height / 2)),
             size=label.texture.size,
         )
+        return left
 
     def box(
         self, left: float, low: float, right: float, high: float, tone: str, opacity: float = 1
@@ -157,16 +164,19 @@ class TherapyGraph(Drawing):
     def _draw_boluses(self, plot: Plot, left: float, right: float, low: float) -> None:
         unit = theme.px
         self.box(left, low - 4 * unit, right, low - 4 * unit + theme.hair, "line")
-        last_px = float("-inf")
-        for mark in plot.boluses:
+        free_px = float("inf")
+        for mark in sorted(plot.boluses, key=lambda one: one.share, reverse=True):
             x = left + (right - left) * mark.share
             Color(*theme.colour("insulin"))
             corners = ((x - 7 * unit, low + 12 * unit), (x + 7 * unit, low + 12 * unit), (x, low))
             flat = [value for corner in corners for value in (*corner, 0, 0)]
             Mesh(mode="triangles", indices=[0, 1, 2], vertices=flat)
-            if x - last_px > 40 * unit:  # amounts that would cover each other are in the list
-                self.write(mark.words, x, low + 23 * unit, tone=mark.tone)
-                last_px = x
+            # From the newest on: an amount that would touch a later one stands in the list alone.
+            begin_px = self.write(
+                mark.words, x, low + 23 * unit, tone=mark.tone, until_px=free_px - 6 * unit
+            )
+            if begin_px is not None:
+                free_px = begin_px
 
     def _draw_basal(self, plot: Plot, left: float, right: float, low: float, high: float) -> None:
         self.box(left, low, right, low + theme.hair, "line")

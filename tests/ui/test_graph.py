@@ -8,33 +8,32 @@ from kivy.graphics import Rectangle
 from touch import frames
 
 from ui.presenters.plot import Mark, Plot
+from ui.presenters.trend import Trend
 from ui.theme import theme
 from ui.widgets.graph import TherapyGraph
+from ui.widgets.trend import TrendGraph
 
 Box = tuple[float, float, float, float]
 
 
-def written(plot: Plot) -> list[Box]:
-    """Draw a plot as wide as a small screen; return left, low, right and top of its words."""
-    graph = TherapyGraph(size=(680, 210), plot=plot)
+def written(graph: TherapyGraph | TrendGraph) -> list[Box]:
+    """Draw a graph; return left, low, right and top of its words."""
     frames(2)
     areas = [one for one in graph.canvas.children if isinstance(one, Rectangle) and one.texture]
     return [(*one.pos, one.pos[0] + one.size[0], one.pos[1] + one.size[1]) for one in areas]
 
 
-def width_px(words: str) -> float:
-    label = Label(text=words, font_size=theme.caption * 0.9, font_name=theme.regular)
+def width_px(words: str, type_px: float) -> float:
+    label = Label(text=words, font_size=type_px, font_name=theme.regular)
     label.refresh()
     return float(label.texture.size[0])
 
 
-def amounts(*marks: tuple[float, str]) -> list[Box]:
-    """Return where the amounts of boluses are written: what is there with them alone."""
-    without = written(Plot(hours=6))
+def overlap(found: list[Box]) -> list[tuple[Box, Box]]:
     return [
-        box
-        for box in written(Plot(hours=6, boluses=tuple(Mark(*one, "text") for one in marks)))
-        if box not in without
+        (one, other)
+        for one, other in combinations(found, 2)
+        if one[0] < other[2] and other[0] < one[2]
     ]
 
 
@@ -55,7 +54,33 @@ def amounts(*marks: tuple[float, str]) -> list[Box]:
 def test_no_amount_is_written_over_another_and_the_newest_is_there(
     marks: list[tuple[float, str]], seen: list[str]
 ) -> None:
-    found = amounts(*marks)
-    for one, other in combinations(found, 2):
-        assert one[2] <= other[0] or other[2] <= one[0], f"{one} is on {other}"
-    assert [right - left for left, _, right, _ in found] == [width_px(words) for words in seen]
+    def at(*boluses: Mark) -> list[Box]:
+        return written(TherapyGraph(size=(680, 210), plot=Plot(hours=6, boluses=boluses)))
+
+    without = at()
+    found = [box for box in at(*(Mark(*one, "text") for one in marks)) if box not in without]
+    assert overlap(found) == []
+    type_px = theme.caption * 0.9
+    assert [box[2] - box[0] for box in found] == [width_px(words, type_px) for words in seen]
+
+
+@pytest.mark.parametrize(
+    ("boluses", "seen"),
+    [
+        ([(60, 500_000), (180, 1_000_000), (300, 2_500_000)], ["2.50", "1.00", "0.50"]),
+        ([(350, 500_000), (359, 10_000_000)], ["10.00"]),
+        ([(200, 500_000), (210, 1_000_000)], ["1.00"]),
+    ],
+)
+def test_on_the_first_screen_as_well(boluses: list[tuple[int, int]], seen: list[str]) -> None:
+    minute_ns = 60 * 10**9
+
+    def at(*boluses: tuple[int, int]) -> list[Box]:
+        trend = Trend(to_ns=360 * minute_ns, boluses=boluses)
+        return written(TrendGraph(size=(680, 210), trend=trend))
+
+    without = at()
+    found = at(*((at_min * minute_ns, amount_uu) for at_min, amount_uu in boluses))
+    found = [box for box in found if box not in without]
+    assert overlap(found) == []
+    assert [box[2] - box[0] for box in found] == [width_px(one, 13 * theme.px) for one in seen]

@@ -76,12 +76,16 @@ class TrendGraph(Widget):
     def _boluses(self, trend: Trend, across: Across, foot: float, type_px: float) -> None:
         half = 7 * theme.px
         high = foot + half * 1.7
-        for utc_ns, amount_uu in trend.boluses:
+        free = float("inf")
+        for utc_ns, amount_uu in sorted(trend.boluses, reverse=True):
             here = across(utc_ns)
             Color(*theme.insulin)
             Triangle(points=[here, foot, here - half, high, here + half, high])
             Color(*theme.text)
-            self._text(numbers.units_bare(amount_uu), here, high + 3 * theme.px, type_px)
+            # From the newest on: an amount that would touch a later one stands in the list alone.
+            words, until = numbers.units_bare(amount_uu), free - 6 * theme.px
+            begin = self._text(words, here, high + 3 * theme.px, type_px, until=until)
+            free = free if begin is None else begin
 
     def _glucose(self, trend: Trend, across: Across, low: float, area: float) -> None:
         top = max(_GLUCOSE_TOP_MG_DL, *(mg_dl for _at, mg_dl in trend.glucose))
@@ -114,10 +118,22 @@ class TrendGraph(Widget):
             share = (at_ns - trend.from_ns) / (trend.to_ns - trend.from_ns)
             self._text(f"{hour % 24:02d}", self.x + self.width * share, self.y, type_px)
 
-    def _text(self, text: str, middle: float, low: float, type_px: float, edge: str = "") -> None:
+    def _text(
+        self,
+        text: str,
+        middle: float,
+        low: float,
+        type_px: float,
+        edge: str = "",
+        until: float = float("inf"),
+    ) -> float | None:
+        """Write words; return where they begin. None, and nothing written, past ``until``."""
         label = CoreLabel(text=text, font_size=type_px, font_name=theme.regular)
         label.refresh()
         wide, high = label.texture.size
         left = middle if edge else middle - wide / 2
-        left = min(max(self.x, left), self.right - wide)
+        left = float(min(max(self.x, left), self.right - wide))
+        if left + wide > until:
+            return None
         Rectangle(texture=label.texture, pos=(left, low), size=(wide, high))
+        return left

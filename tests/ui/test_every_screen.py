@@ -11,6 +11,7 @@ from touch import Finger, Hands, frames, kiosk_on
 from ui_pump import a_demo, put_right
 
 from appliance.client.messages import PreferencesSetParams
+from ui.clock import now_s
 from ui.panels import PANELS
 from ui.screens import SCREENS
 from ui.widgets import HoldButton, Key
@@ -42,6 +43,7 @@ class Crawler:
         self.way: dict[str, list[Step]] = {"home": []}
         self.faults: dict[str, list[str]] = {}
         self.under_the_finger: list[str] = []
+        self.led_nowhere: list[str] = []
 
     def look(self) -> None:
         frames(3)
@@ -84,6 +86,12 @@ class Crawler:
                 self.under_the_finger.append(f"{step} leads to a confirmation in the same place")
             if after not in self.way:
                 self.way[after] = [*self.way.get(before, []), step]
+        elif before == "home":
+            frame, state = self.hands.kiosk.frame, self.hands.kiosk.state
+            self.led_nowhere.append(
+                f"{step} led nowhere: shade {frame.shade}, finger {frame._finger}, "
+                f"{frame.stuck.stuck(now_s())}, {state.live and state.live.state}"
+            )
         self.hands.settles()
         return True
 
@@ -192,7 +200,7 @@ def test_every_screen_is_whole_and_every_target_is_9_mm(
         words.use("en")
     said = [f"{screen}: {fault}" for screen, found in crawler.faults.items() for fault in found]
     said += crawler.under_the_finger
-    said += [
-        f"{screen} is not reached" for screen in set(SCREENS) - set(crawler.way) - FORCED - DEEP
-    ]
+    missing = set(SCREENS) - set(crawler.way) - FORCED - DEEP
+    if missing:  # a tap on the way there came to nothing: say how it was then
+        said += [f"{screen} is not reached" for screen in missing] + crawler.led_nowhere
     assert not said, "\n".join(said)
